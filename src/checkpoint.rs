@@ -1,0 +1,102 @@
+//! How far it is safe to say that a stream has been read. Plain data with a stored form; pure.
+use crate::{
+    error::{Error, Kind, Result},
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+/// The stored form this release writes; older ones still load.
+pub const FORMAT: u32 = 1;
+
+/// One per (tenant, connection, stream), stored by the destination in the same act as the rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Stored form.
+    pub format: u32,
+    /// Hash of the connector file that wrote it; page tokens of another hash are not reused.
+    pub connector_hash: String,
+    /// Where the stream stands.
+    pub phase: Phase,
+}
+
+/// Where a stream stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Phase {
+    /// Everything is read once, without a modification filter, so that rows without a cursor value arrive too.
+    FirstLoad {
+        /// Fixed before the first data request; becomes the watermark.
+        signpost: Timestamp,
+        /// At most 1,000.
+        slices: Vec<Slice>,
+    },
+    /// Closed windows `[watermark - overlap, now - lag]`.
+    Windows {
+        /// Everything modified up to here is durable.
+        watermark: Timestamp,
+        /// The window being read, if any.
+        open: Option<Slice>,
+    },
+    /// Complete scans of a stream with nothing to filter on.
+    Snapshot {
+        /// Signpost of the last complete scan.
+        complete: Option<Timestamp>,
+    },
+}
+
+/// A bounded part of a stream and how far it has been read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Closed lower bound; None: no bound is sent.
+    pub from: Option<Timestamp>,
+    /// Closed upper bound; None: no bound is sent.
+    pub to: Option<Timestamp>,
+    /// True for the slice of rows that lack the slicing field.
+    #[serde(default)]
+    pub absent: bool,
+    /// How far.
+    pub progress: Progress,
+}
+
+/// How far a slice has been read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "at")]
+pub enum Progress {
+    /// Nothing yet.
+    Start,
+    /// The next page is asked for with this token, received at `seen`.
+    Token {
+        /// Opaque, as the provider sent it.
+        token: String,
+        /// When it was received; an old one is not trusted.
+        seen: Timestamp,
+    },
+    /// All pages are durable.
+    Done,
+}
+
+impl Checkpoint {
+    /// Everything modified up to here is durable; None while the first load runs.
+    pub fn watermark(&self) -> Option<Timestamp> {
+        match &self.phase {
+            Phase::FirstLoad { .. } => None,
+            Phase::Windows { watermark, .. } => Some(*watermark),
+            Phase::Snapshot { complete } => *complete,
+        }
+    }
+    /// Asserted on every write and every read back: a watermark never goes back, a first load never follows windows.
+    pub fn may_follow(&self, before: Option<&Self>) -> Result<()> {
+        let old = before.and_then(Self::watermark);
+        let backwards = match (old, self.watermark()) {
+            (Some(old), Some(new)) => new < old,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if backwards {
+            return Err(Error::new(Kind::Bug, "a watermark must not go back")
+                .with("stored", old.map_or_else(String::new, |t| t.to_string()))
+                .with("new", self.watermark().map_or_else(|| "none".into(), |t| t.to_string())));
+        }
+        Ok(())
+    }
+}

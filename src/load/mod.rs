@@ -1,0 +1,215 @@
+//! Destinations: what makes rows, history, raw bodies, rejects and the checkpoint durable in one act.
+//!
+//! There is no other way to move a watermark. A destination knows entities and checkpoints; it knows nothing of
+//! providers, HTTP or mappings.
+use crate::{
+    checkpoint::Checkpoint,
+    decode::{Issue, Reject},
+    entity::Entity,
+    error::Result,
+    id::Owner,
+    time::Timestamp,
+};
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use std::{collections::BTreeMap, future::Future, sync::Arc};
+
+/// What an opened connection knows of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
+    /// Fencing token; grows with every open. A writer of an older epoch changes nothing.
+    pub epoch: i64,
+    /// Number of the last commit; 0 before the first.
+    pub commit_no: i64,
+    /// Per stream.
+    pub checkpoints: BTreeMap<String, Checkpoint>,
+}
+
+/// Rows of one stream's records: a main table and its child tables.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// The table with one row per record.
+    pub entity: Arc<Entity>,
+    /// Full `Entity::schema`; at most one row per id.
+    pub main: RecordBatch,
+    /// Each child table fed by the same records. Together the rows of one parent are its whole new set; a parent
+    /// without rows has an empty set.
+    pub children: Vec<(Arc<Entity>, RecordBatch)>,
+    /// One per row of `main`, in the same order: the record as received.
+    pub bodies: Vec<Bytes>,
+}
+
+/// Proof that a scan was complete: every key the provider still has.
+#[derive(Clone, Debug)]
+pub struct CompleteScan {
+    /// Keys seen, as `key_hash`.
+    pub seen: Arc<std::collections::HashSet<u128>>,
+    /// When the scan's first request was sent: becomes `deleted_at` and `observed_at` of what is missing.
+    pub asked_at: Timestamp,
+    /// Above this share of living rows (0.0 to 1.0) and above `GUARD_ROWS` rows nothing is deleted: `Guard`.
+    pub delete_share_max: f64,
+}
+
+/// A scan that would delete no more rows than this is never stopped by the share guard.
+pub const GUARD_ROWS: u64 = 10;
+
+/// 128-bit hash of a row's id, for `CompleteScan`.
+pub fn key_hash(id: &str) -> u128 {
+    twox_hash::XxHash3_128::oneshot(id.as_bytes())
+}
+
+/// Row hash of a row that a complete scan found missing. An involution, computable in SQL (`#`).
+pub const TOMBSTONE_XOR: i64 = 0x5EED_DEAD_0000_0001;
+
+/// One atomic act.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Stream it belongs to.
+    pub stream: String,
+    /// What the stream's records became; None when there were none.
+    pub rows: Option<Rows>,
+    /// Records refused.
+    pub rejects: Vec<Reject>,
+    /// Values that became NULL.
+    pub issues: Vec<Issue>,
+    /// Set by the last commit of a complete scan; applied after `rows`.
+    pub scan: Option<CompleteScan>,
+    /// Stored with the rows; must be allowed to follow the stored one.
+    pub checkpoint: Checkpoint,
+    /// False: bodies are not kept (`raw: drop`).
+    pub keep_raw: bool,
+    /// Set while rebuilding: the number under which these records were first committed.
+    pub as_of: Option<i64>,
+    /// Quarantined records that this commit redrives, by `StoredReject::id`: marked resolved in the same act.
+    pub resolves: Vec<String>,
+}
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Its number.
+    pub commit_no: i64,
+    /// Main rows new or changed.
+    pub changed: u64,
+    /// Main rows whose stored state was equal or newer.
+    pub unchanged: u64,
+    /// Main rows found deleted by a complete scan.
+    pub deleted: u64,
+    /// Child rows written or removed.
+    pub child_changes: u64,
+    /// Bytes written to files, or sent to the server.
+    pub bytes: u64,
+}
+
+/// Which copy of an entity to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// `Entity::schema`.
+    Current,
+    /// `Entity::history_schema`.
+    History,
+}
+
+/// A stored body, newest last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawRecord {
+    /// The record's key.
+    pub key: String,
+    /// Provider's version, else 0.
+    pub version: i64,
+    /// When the request that first returned it was sent.
+    pub read_at: Timestamp,
+    /// Found missing by a complete scan; the body is empty then.
+    pub deleted: bool,
+    /// As received.
+    pub body: Bytes,
+    /// Commit that stored it.
+    pub commit_no: i64,
+}
+
+/// The destination boundary: every durable effect goes through `open`, `commit`, `publish`.
+///
+/// Order of states of one row (architecture law 4): `(version, observed_at, row_hash)`, greater wins. An incoming
+/// main row is *changed* when it is greater than the stored one and its `row_hash` differs; then its history row, its
+/// raw body and its child sets are written, else nothing of it is. The `row_hash` of a main row covers its body, so
+/// equal hash means equal children. A child row is written when no stored row of that id has its `row_hash`, and
+/// removed (history `op = remove`) when its parent's new set lacks it. A child's `row_hash` covers its own columns,
+/// `deleted_at`, and its parent's month, not its version.
+pub trait Destination: Send {
+    /// Takes the connection's lock, raises its epoch, finishes what a dead writer left, prepares the tables.
+    /// Fails `Locked` while another live process holds it.
+    fn open(
+        &mut self,
+        owner: &Owner,
+        entities: &[Arc<Entity>],
+    ) -> impl Future<Output = Result<Opened>> + Send;
+    /// Makes everything in `commit` durable in one act, or nothing. Fails `Stale` when another writer took over.
+    fn commit(&mut self, commit: Commit) -> impl Future<Output = Result<Committed>> + Send;
+    /// Makes commits of a stream visible to readers that do not go through us. Safe to repeat. Bytes written.
+    fn publish(&mut self, stream: &str) -> impl Future<Output = Result<u64>> + Send;
+    /// Gives the lock back.
+    fn close(&mut self) -> impl Future<Output = Result<()>> + Send;
+
+    /// What is stored of the connection, without taking its lock; None when it was never opened.
+    fn peek(&mut self, owner: &Owner) -> impl Future<Output = Result<Option<Opened>>> + Send;
+    /// Rows of one layer of one entity, of the opened connection only. Sees every commit, published or not.
+    fn read(
+        &mut self,
+        entity: &Entity,
+        layer: Layer,
+    ) -> impl Future<Output = Result<Vec<RecordBatch>>> + Send;
+    /// The stream's stored bodies of the first commit after `after` that stored any; None at the end.
+    fn raw_after(
+        &mut self,
+        stream: &str,
+        after: i64,
+    ) -> impl Future<Output = Result<Option<(i64, Vec<RawRecord>)>>> + Send;
+    /// Quarantined records of a connection that were not redriven, oldest first; no lock needed.
+    fn rejects(&mut self, owner: &Owner) -> impl Future<Output = Result<Vec<StoredReject>>> + Send;
+    /// Operator's act on an opened connection: replaces (or removes) a stream's checkpoint, backwards too.
+    fn set_checkpoint(
+        &mut self,
+        stream: &str,
+        to: Option<Checkpoint>,
+    ) -> impl Future<Output = Result<()>> + Send;
+    /// Keeps one run's JSON summary, of an opened connection.
+    fn record_run(&mut self, summary: &serde_json::Value) -> impl Future<Output = Result<()>> + Send;
+    /// The last `limit` summaries, newest first; no lock needed.
+    fn runs(
+        &mut self,
+        owner: &Owner,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<serde_json::Value>>> + Send;
+
+    /// Commits of `stream` from now on go aside, into empty tables, until `rebuild_end`; checkpoints, raw bodies and
+    /// rejects are left alone meanwhile. History rows take `Commit::as_of` as their number.
+    fn rebuild_begin(&mut self, stream: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Compares what was built aside with what is there, per entity; `apply` swaps it in, else it is dropped.
+    fn rebuild_end(&mut self, apply: bool) -> impl Future<Output = Result<Vec<Diff>>> + Send;
+}
+
+/// A quarantined record and where it is kept.
+#[derive(Clone, Debug)]
+pub struct StoredReject {
+    /// Stable: `<commit_no>-<ordinal>`.
+    pub id: String,
+    /// Commit that stored it.
+    pub commit_no: i64,
+    /// What and why.
+    pub reject: Reject,
+}
+
+/// What a rebuild would change in one entity's current rows, compared by id and own columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Diff {
+    /// Unified table.
+    pub entity: String,
+    /// Rows only in the rebuilt table.
+    pub added: u64,
+    /// Rows only in the old table.
+    pub removed: u64,
+    /// Rows that differ.
+    pub changed: u64,
+    /// Equal rows.
+    pub same: u64,
+}

@@ -1,0 +1,255 @@
+//! Connectors, proven: what `connectors/<name>/` says, after every check. Nothing downstream checks it again.
+//!
+//! The raw file is in `raw`; only `prove` makes one into the other.
+use crate::{decode::Struct, entity::Entity};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// One provider's API and what its records mean. Immutable.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    /// Folder name.
+    pub name: String,
+    /// Hash of connector.yaml, for checkpoints (tokens of another hash are dropped).
+    pub hash: String,
+    /// Hash of connector.yaml, mappings and unified files together: `status` compares it for "rebuild due".
+    pub mapping_hash: String,
+    /// What the operator gives, in the order of the file.
+    pub inputs: Vec<Input>,
+    /// With `{input}` places.
+    pub base_url: Template,
+    /// How requests authenticate.
+    pub auth: Auth,
+    /// Sent with every request, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Shared by everything with an equal scope.
+    pub budget: Budget,
+    /// First match answers; what nothing matches is `Permanent`.
+    pub errors: Vec<ErrorRule>,
+    /// How integer amounts become major units.
+    pub minor_units: MinorUnits,
+    /// A cheap request: `check` uses it, and its `Date` anchors the signpost.
+    pub probe: Probe,
+    /// In the order of the file.
+    pub streams: Vec<Arc<Stream>>,
+}
+
+/// Text with `{name}` places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(pub String);
+
+/// One thing the operator gives under `source.connection`.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Key in the pipeline file.
+    pub name: String,
+    /// What it may hold.
+    pub kind: InputKind,
+    /// One sentence for `init` and error messages.
+    pub meaning: String,
+}
+
+/// What an input may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputKind {
+    /// One DNS label: letters, digits, `-`.
+    HostLabel,
+    /// Any text, percent-encoded in paths.
+    Text,
+    /// Only from the environment or a file.
+    Secret,
+}
+
+/// How requests authenticate; the named input is a secret.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// HTTP Basic: user from an input, password fixed (may be empty).
+    Basic {
+        /// Input used as user.
+        user: String,
+        /// Fixed password.
+        password: String,
+    },
+    /// One header holding the secret as it is.
+    Header {
+        /// Lower case.
+        name: String,
+        /// Input.
+        value: String,
+    },
+}
+
+/// How fast we may ask.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    /// Everything with an equal rendered scope shares the budget.
+    pub scope: Template,
+    /// Requests in any trailing `per`.
+    pub requests: u32,
+    /// The trailing window.
+    pub per: Duration,
+    /// Requests in flight.
+    pub concurrency: u16,
+}
+
+/// What happens next after an answer that is not a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorClass {
+    /// Stop; the operator renews credentials.
+    Denied,
+    /// Wait, halve the pace, repeat.
+    Throttled,
+    /// Back off and repeat.
+    Transient,
+    /// Stop this stream; the account does not offer it.
+    Unavailable,
+    /// Stop; repeating cannot help.
+    Permanent,
+}
+
+/// One line of the error table.
+#[derive(Clone, Debug)]
+pub struct ErrorRule {
+    /// Any of these; empty: any status outside 200..=299.
+    pub status: Vec<u16>,
+    /// JSON pointer into the error body and the texts it must be one of.
+    pub body: Option<(String, Vec<String>)>,
+    /// What happens next.
+    pub class: ErrorClass,
+    /// What the operator should do, when there is something.
+    pub hint: Option<String>,
+}
+
+/// Decimal places of an integer amount, per currency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MinorUnits {
+    /// Places of every currency not listed.
+    pub default: u8,
+    /// Exceptions by ISO 4217 code.
+    pub exceptions: BTreeMap<String, u8>,
+}
+
+/// A cheap request.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Below the base URL.
+    pub path: Template,
+    /// Fixed parameters.
+    pub query: Vec<(String, String)>,
+}
+
+/// One resource of a provider.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// snake_case; also the table name in its mappings.
+    pub name: String,
+    /// List path below the base URL.
+    pub path: Template,
+    /// Where the records are: `/list/*/invoice`, `/results/*`, `/*`.
+    pub records: String,
+    /// Fixed parameters of every list request.
+    pub query: Vec<(String, String)>,
+    /// Field holding the key; a text field of `record`.
+    pub key: String,
+    /// Field holding the provider's version; an int field of `record`.
+    pub version: Option<String>,
+    /// Field holding the provider's modification time; a time field of `record`.
+    pub updated: Option<String>,
+    /// Field that is true on deleted records; a bool field of `record`.
+    pub deleted: Option<String>,
+    /// How pages follow each other.
+    pub paging: Paging,
+    /// How changes are found.
+    pub cursor: Cursor,
+    /// What the mappings use of a record.
+    pub record: Struct,
+    /// The first is the main entity (one row per record); others are its child entities.
+    pub feeds: Vec<Feed>,
+}
+
+/// One mapping of a stream.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// Unified table.
+    pub entity: Arc<Entity>,
+    /// `connectors/<provider>/<entity>.sql`, for messages.
+    pub file: String,
+    /// One SELECT whose columns are `_row` and columns of the entity.
+    pub sql: String,
+}
+
+/// Page size parameter.
+#[derive(Clone, Debug)]
+pub struct PageSize {
+    /// Parameter name.
+    pub send: String,
+    /// Records a page.
+    pub value: u32,
+}
+
+/// How pages follow each other.
+#[derive(Clone, Debug)]
+pub enum Paging {
+    /// The answer names the next page.
+    Token {
+        /// Parameter that carries the token.
+        send: String,
+        /// JSON pointer to the token; absent or null on the last page.
+        read: String,
+        /// Page size.
+        size: PageSize,
+    },
+    /// Numbered pages over a live table.
+    PageNumber {
+        /// Parameter that carries the number.
+        send: String,
+        /// Number of the first page.
+        first: u32,
+        /// JSON pointer to the count of all rows, the proof of a complete scan.
+        total: String,
+        /// Page size.
+        size: PageSize,
+    },
+}
+
+/// Unit of times sent and compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeUnit {
+    /// Whole seconds since 1970.
+    EpochS,
+}
+
+/// How changes are found.
+#[derive(Clone, Debug)]
+pub enum Cursor {
+    /// A closed range filter on a modification time.
+    Window {
+        /// Parameter, e.g. `updated_at[between]`; its value is `[from,to]`, both closed.
+        send: String,
+        /// Unit of the bounds.
+        unit: TimeUnit,
+        /// Every window begins this much before the watermark.
+        overlap: Duration,
+        /// No window ends later than now minus this.
+        lag: Duration,
+        /// Parameter and value that sort by an immutable field.
+        sort: Option<(String, String)>,
+        /// Slices of the first load; None: one serial walk.
+        slices: Option<Slices>,
+    },
+    /// Nothing to filter on: every scan reads all; a complete one proves deletes.
+    Snapshot,
+}
+
+/// How a first load is cut, so that several walks run at a time.
+#[derive(Clone, Debug)]
+pub struct Slices {
+    /// Range parameter on an immutable field, e.g. `date[between]`.
+    pub send: String,
+    /// The parameter and value that select rows without that field; None: the provider always sets it.
+    pub absent: Option<(String, String)>,
+    /// Length of a slice.
+    pub length: Duration,
+}

@@ -1,0 +1,2 @@
+//! Benchmarks: `make bench`.
+fn main() {}
