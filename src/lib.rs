@@ -14,3 +14,4 @@ pub mod entity;
 pub mod manifest;
 
 pub mod load;
+pub mod normalize;
