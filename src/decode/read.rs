@@ -2,7 +2,7 @@
 //!
 //! JSON null is NULL for every type, `json` included.
 use super::{
-    column::{Cells, Column, Texts, Wire},
+    column::{Cells, Column, Items, Texts, Wire},
     datetime,
     fault::{Read, Rule, Step},
     json, number,
@@ -63,20 +63,7 @@ impl Column {
                 }
                 _ => Err(scan.refuse(scan.at(), Rule::WrongType, "true or false")),
             },
-            Self::List(items) => {
-                if first != b'[' {
-                    return Err(scan.refuse(scan.at(), Rule::WrongType, "an array"));
-                }
-                let mut more = scan.enter(b']')?;
-                let mut index = 0;
-                while more {
-                    items.item.read(scan).map_err(|f| f.under(Step::Index(index)))?;
-                    index += 1;
-                    more = scan.more(b']')?;
-                }
-                items.end(true);
-                Ok(())
-            }
+            Self::List(items) => list(items, scan),
             Self::Struct(group) => {
                 if first != b'{' {
                     return Err(scan.refuse(scan.at(), Rule::WrongType, "an object"));
@@ -141,6 +128,21 @@ fn time(wire: Wire, cells: &mut Cells<i64>, scan: &mut Scan<'_>) -> Read<()> {
             Ok(())
         }
     }
+}
+
+fn list(items: &mut Items, scan: &mut Scan<'_>) -> Read<()> {
+    if scan.peek() != b'[' {
+        return Err(scan.refuse(scan.at(), Rule::WrongType, "an array"));
+    }
+    let mut more = scan.enter(b']')?;
+    let mut index = 0;
+    while more {
+        items.item.read(scan).map_err(|f| f.under(Step::Index(index)))?;
+        index += 1;
+        more = scan.more(b']')?;
+    }
+    items.end(true);
+    Ok(())
 }
 
 fn text(texts: &mut Texts, scan: &mut Scan<'_>) -> Read<()> {
