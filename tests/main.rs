@@ -1,2 +1,4 @@
 //! The only integration binary.
 mod normalize;
+mod decode_exactness;
+mod decode_laws;

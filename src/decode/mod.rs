@@ -1,6 +1,25 @@
 //! Bytes to typed records: declared shape in, Arrow and rejects out. Ours, because exactness is decided here.
 //!
 //! Knows nothing of HTTP, entities or SQL. What must hold is `tests/decode_exactness.rs`, row by row.
+mod column;
+mod datetime;
+mod decoder;
+mod fault;
+mod json;
+mod names;
+mod number;
+mod object;
+mod page;
+mod read;
+mod scan;
+mod shape;
+mod text;
+
+pub use decoder::Decoder;
+pub use fault::Rule;
+pub use page::page;
+pub use scan::DEPTH_MAX;
+
 use crate::time::Timestamp;
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -39,7 +58,7 @@ pub enum Type {
     },
     /// `yyyy-mm-dd` -> Date32.
     Date,
-    /// Any JSON value -> Utf8: canonical text (sorted keys, numbers as in the source).
+    /// Any JSON value -> Utf8: canonical text (sorted keys, numbers as in the source). JSON null is NULL.
     Json,
     /// JSON array -> List.
     List(Box<Type>),
@@ -121,7 +140,7 @@ pub struct Records {
     pub asked_at: Vec<Timestamp>,
     /// The record as received (a slice of its page).
     pub body: Vec<Bytes>,
-    /// xxh3-64 of the body.
+    /// Low half of the xxh3-128 of the body.
     pub body_hash: Vec<u64>,
 }
 
@@ -132,7 +151,7 @@ pub struct Reject {
     pub stream: String,
     /// The record's key, when it could be read.
     pub key: Option<String>,
-    /// Closed vocabulary, snake_case: `wrong_type`, `too_many_digits`, `duplicate_key`, ...
+    /// Closed vocabulary: the names of `Rule`.
     pub rule: String,
     /// JSON pointer into the record; empty for the whole.
     pub pointer: String,

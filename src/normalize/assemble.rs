@@ -87,6 +87,16 @@ impl Assembly<'_> {
     fn each_record_once(&self, main: &Table, refused: &Refusals) -> Result<()> {
         let distinct: HashSet<usize> = main.row.iter().copied().collect();
         let failed = refused.iter().filter(|(_, why)| why.rule == "mapping_failed").count();
+        let ids = main.ids()?;
+        let keyed = |(i, row): (usize, &usize)| {
+            ids.is_null(i) || self.records.key.get(*row).is_some_and(|key| key == ids.value(i))
+        };
+        if !main.row.iter().enumerate().all(keyed) {
+            return Err(Error::new(Kind::Invalid, "the id of a main entity must be its stream's key")
+                .with("stream", &self.stream.name)
+                .with("entity", &main.entity.name)
+                .with("key", &self.stream.key));
+        }
         if distinct.len() == main.row.len() && main.row.len() + failed == self.records.key.len() {
             return Ok(());
         }

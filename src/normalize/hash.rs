@@ -33,7 +33,10 @@ impl RowHashes {
         match column.data_type() {
             DataType::Utf8 => {
                 self.mix(
-                    column.as_string::<i32>().iter().map(|v| v.map(|t| XxHash3_128::oneshot(t.as_bytes()) as u64)),
+                    column
+                        .as_string::<i32>()
+                        .iter()
+                        .map(|v| v.map(|t| XxHash3_128::oneshot(t.as_bytes()) as u64)),
                 );
             }
             DataType::Int64 => {

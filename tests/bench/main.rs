@@ -1,2 +1,6 @@
 //! Benchmarks: `make bench`.
-fn main() {}
+mod decode;
+
+fn main() {
+    decode::run();
+}
