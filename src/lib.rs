@@ -13,4 +13,7 @@ pub mod decode;
 pub mod entity;
 pub mod manifest;
 
+pub mod extract;
+pub mod http;
+
 pub mod load;

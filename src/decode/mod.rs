@@ -6,6 +6,9 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use std::ops::Range;
 
+mod page;
+pub use page::page;
+
 /// What a declared field holds on the wire, and so its Arrow type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Type {
