@@ -13,5 +13,8 @@ pub mod decode;
 pub mod entity;
 pub mod manifest;
 
+pub mod extract;
+pub mod http;
+
 pub mod load;
 pub mod normalize;

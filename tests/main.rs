@@ -1,4 +1,7 @@
 //! The only integration binary.
-mod normalize;
+
 mod decode_exactness;
 mod decode_laws;
+mod extract;
+mod http;
+mod normalize;

@@ -1,0 +1,345 @@
+//! The order of a run: probe, then every stream at once within the budget, until nothing is left.
+//!
+//! Pure: `step` says what to do, `reply` takes an answer in.
+use super::{
+    Emitted, Facts, Options, Setup, Step, StreamStart, Ticket,
+    budget::{Budget, Leave},
+    fault::{self, Fault},
+    lane::{Lane, Pick, Turn, pick},
+    request::Account,
+    retry::{self, Outcome, Verdict},
+    steady::Steady,
+};
+use crate::{
+    decode,
+    error::{Error, Kind, Result},
+    manifest::Connector,
+    time::Timestamp,
+    wire::{Request, Response},
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+/// One connection's run. See [`Step`] for what the driver does.
+#[derive(Debug)]
+pub struct Machine {
+    connector: Arc<Connector>,
+    account: Account,
+    options: Options,
+    rng: fastrand::Rng,
+    steady: Steady,
+    budget: Budget,
+    probe: Probe,
+    lanes: Vec<Lane>,
+    flights: BTreeMap<Ticket, Flight>,
+    out: VecDeque<Step>,
+    sent: u64,
+    retries: u64,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct Probe {
+    url: String,
+    turn: Turn,
+    passed: bool,
+}
+
+#[derive(Debug)]
+struct Flight {
+    whose: Whose,
+    asked_at: Timestamp,
+    sent: Duration,
+    /// For messages.
+    place: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Whose {
+    Probe,
+    Walk { lane: usize, walk: usize },
+}
+
+/// How far a failure reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    Stream,
+    Connection,
+}
+
+impl Machine {
+    /// A run over `streams`; without streams there is nothing to do. Fails `Invalid` when an input is missing or
+    /// unfit, a template names something unknown, or a stream's paging does not go with its cursor.
+    pub fn new(setup: Setup, streams: Vec<StreamStart>) -> Result<Self> {
+        let Setup { connector, inputs, base_url, seed, options } = setup;
+        let account = Account::new(&connector, &inputs, base_url.as_deref())?;
+        let probe = Probe { url: account.url(&connector.probe.path)?, turn: Turn::default(), passed: false };
+        let lanes = streams
+            .into_iter()
+            .map(|start| Lane::new(&connector, account.url(&start.stream.path)?, start))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            budget: Budget::new(&connector.budget),
+            connector,
+            account,
+            options,
+            rng: fastrand::Rng::with_seed(seed),
+            steady: Steady::default(),
+            probe,
+            lanes,
+            flights: BTreeMap::new(),
+            out: VecDeque::new(),
+            sent: 0,
+            retries: 0,
+            stopped: false,
+        })
+    }
+
+    /// What to do next. After `WaitUntil` and `Idle` call it again when the time or a reply has come.
+    pub fn step(&mut self, now: Timestamp) -> Step {
+        let at = self.steady.tick(now);
+        if let Some(step) = self.out.pop_front() {
+            return step;
+        }
+        if self.stopped || self.lanes.iter().all(|lane| lane.ended) {
+            return if self.flights.is_empty() { Step::Done } else { Step::Idle };
+        }
+        if self.options.requests_max.is_some_and(|max| self.sent >= max) {
+            return self.starved("the request budget of this run is used up", Kind::Budget);
+        }
+        let (whose, ready) = self.choose(at);
+        match ready {
+            Pick::Ready(_) => match self.budget.leave(at) {
+                Leave::Now => self.send(whose, now, at),
+                Leave::At(t) => Step::WaitUntil(self.steady.clock_at(t)),
+                Leave::AfterReply => Step::Idle,
+            },
+            Pick::At(t) => Step::WaitUntil(self.steady.clock_at(t)),
+            Pick::AfterReply => self.starved("nothing to send and nothing to wait for", Kind::Bug),
+        }
+    }
+
+    /// Takes an answer in; `Err` when no whole response arrived. A ticket already answered is ignored.
+    pub fn reply(&mut self, ticket: Ticket, now: Timestamp, answer: Result<Response>) {
+        let at = self.steady.tick(now);
+        let Some(flight) = self.flights.remove(&ticket) else { return };
+        self.budget.returned(at);
+        if let Whose::Walk { lane, .. } = flight.whose
+            && self.lanes.get(lane).is_none_or(|lane| lane.ended)
+        {
+            return;
+        }
+        let judged = retry::judge(answer, &self.connector.errors, &self.account, &flight.place, now);
+        match judged {
+            Outcome::Answer(response) => self.answered(&flight, response, now, at),
+            Outcome::Throttled { after, fault } => self.throttled(&flight, after, &fault, at),
+            Outcome::Transient { after, fault } => {
+                let Self { probe, lanes, options, rng, .. } = self;
+                let verdict = turn(probe, lanes, flight.whose)
+                    .map(|turn| turn.strikes.transient(after, fault, &options.limits, rng));
+                self.follow(flight.whose, verdict, Reach::Stream, at);
+            }
+            Outcome::Denied { everyone, fault } => {
+                let verdict = turn(&mut self.probe, &mut self.lanes, flight.whose)
+                    .map(|turn| turn.strikes.denied(fault));
+                let reach = if everyone { Reach::Connection } else { Reach::Stream };
+                self.follow(flight.whose, verdict, reach, at);
+            }
+            Outcome::Final(fault) => {
+                let restarted = match flight.whose {
+                    Whose::Probe => false,
+                    Whose::Walk { lane, walk } => {
+                        self.lanes.get_mut(lane).is_some_and(|lane| lane.refused(walk))
+                    }
+                };
+                let verdict = if restarted { Verdict::Again(Duration::ZERO) } else { Verdict::GiveUp(fault) };
+                self.follow(flight.whose, Some(verdict), Reach::Stream, at);
+            }
+        }
+    }
+
+    /// No new requests. What is in flight may still be replied to and is emitted; then `Done`. Every checkpoint
+    /// emitted so far is good to continue from.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// What the run cost so far.
+    pub fn budget(&self) -> Facts {
+        Facts {
+            requests: self.sent,
+            streams: self.lanes.iter().map(|l| (l.stream.name.clone(), l.requests)).collect(),
+            retries: self.retries,
+            throttles: self.budget.throttles(),
+            pace: self.budget.pace(),
+            in_flight: self.flights.len(),
+        }
+    }
+
+    /// The lane that waited longest among those that may go, else the earliest time at which one may.
+    fn choose(&self, at: Duration) -> (Whose, Pick) {
+        if !self.probe.passed {
+            return (Whose::Probe, pick(std::iter::once((0, &self.probe.turn)), at));
+        }
+        let open = self.lanes.iter().enumerate().filter(|(_, lane)| !lane.ended);
+        let picks: Vec<_> = open.map(|(i, lane)| (i, lane.served, lane.pick(at))).collect();
+        let ready = picks.iter().filter_map(|&(i, served, pick)| match pick {
+            Pick::Ready(walk) => Some((served, i, walk)),
+            Pick::At(_) | Pick::AfterReply => None,
+        });
+        if let Some((_, lane, walk)) = ready.min() {
+            return (Whose::Walk { lane, walk }, Pick::Ready(walk));
+        }
+        let times = picks.iter().filter_map(|(_, _, pick)| match pick {
+            Pick::At(t) => Some(*t),
+            Pick::Ready(_) | Pick::AfterReply => None,
+        });
+        (Whose::Probe, times.min().map_or(Pick::AfterReply, Pick::At))
+    }
+
+    fn send(&mut self, whose: Whose, now: Timestamp, at: Duration) -> Step {
+        self.sent += 1;
+        let ticket = Ticket(self.sent);
+        let (stream, url, query) = match whose {
+            Whose::Probe => (None, self.probe.url.clone(), self.connector.probe.query.clone()),
+            Whose::Walk { lane, walk } => match self.lanes.get_mut(lane) {
+                Some(lane) => {
+                    lane.requests += 1;
+                    lane.served = self.sent;
+                    (Some(lane.stream.name.clone()), lane.url.clone(), lane.query(walk, now))
+                }
+                None => return Step::Idle,
+            },
+        };
+        if let Some(turn) = turn(&mut self.probe, &mut self.lanes, whose) {
+            turn.sent();
+        }
+        self.budget.sent();
+        let request = self.account.request(&url, query);
+        let place = place(&request);
+        self.flights.insert(ticket, Flight { whose, asked_at: now, sent: at, place });
+        Step::Send { ticket, stream, request }
+    }
+
+    fn answered(&mut self, flight: &Flight, response: Response, now: Timestamp, at: Duration) {
+        let Whose::Walk { lane, walk } = flight.whose else {
+            self.budget.succeeded(at);
+            return self.begin(flight.asked_at, &response, now);
+        };
+        let Some(found) = self.lanes.get_mut(lane) else { return };
+        let body = response.body;
+        match decode::page(body.clone(), &found.envelope, flight.asked_at) {
+            Ok(page) => {
+                self.budget.succeeded(at);
+                match found.accept(walk, page, now) {
+                    Ok(emitted) => self.out.push_back(Step::Emit(Box::new(emitted))),
+                    Err(error) => self.fail(lane, error.with("url", &flight.place)),
+                }
+            }
+            Err(error) => {
+                let fault = Fault::new(Kind::Drift, "the answer is not a page of records")
+                    .with("url", &flight.place)
+                    .with("found", fault::looks_like(&body))
+                    .with("reason", self.account.redact(&error.to_string()))
+                    .hint("open the URL in a browser: a maintenance or login page passes by itself; else compare the connector's `records`");
+                let Self { options, rng, .. } = self;
+                let verdict = found.turn(walk).map(|turn| turn.strikes.bad_page(fault, &options.limits, rng));
+                self.follow(flight.whose, verdict, Reach::Stream, at);
+            }
+        }
+    }
+
+    /// The probe passed: fixes the anchor, from which every stream's signpost follows, and plans every stream.
+    fn begin(&mut self, asked_at: Timestamp, response: &Response, now: Timestamp) {
+        self.probe.passed = true;
+        self.probe.turn = Turn::over();
+        let ours = asked_at.min(now);
+        let anchor = retry::date(&response.headers).map_or(ours, |theirs| theirs.min(ours));
+        for lane in 0..self.lanes.len() {
+            let Some(found) = self.lanes.get_mut(lane) else { continue };
+            match found.open(&self.options, anchor, now) {
+                Ok(Some(emitted)) => self.out.push_back(Step::Emit(Box::<Emitted>::new(emitted))),
+                Ok(None) => {}
+                Err(error) => self.fail(lane, error),
+            }
+        }
+    }
+
+    /// Throttling costs no tries: the request goes again at a slower pace, until nothing has moved for too long.
+    fn throttled(&mut self, flight: &Flight, after: Option<Duration>, fault: &Fault, at: Duration) {
+        self.budget.throttled(at, flight.sent, after, &mut self.rng);
+        let stuck = self.budget.throttled_for(at);
+        if stuck > self.options.limits.progress {
+            let fault = fault.clone().with("nothing_else_for", format!("{} min", stuck.as_secs() / 60));
+            return self.fail_all(&fault);
+        }
+        if let Some(turn) = turn(&mut self.probe, &mut self.lanes, flight.whose) {
+            turn.again(at);
+        }
+    }
+
+    /// A failure of the probe is everybody's.
+    fn follow(&mut self, whose: Whose, verdict: Option<Verdict>, reach: Reach, at: Duration) {
+        match (verdict, whose) {
+            (None, _) => {}
+            (Some(Verdict::Again(pause)), _) => {
+                self.retries += 1;
+                if let Some(turn) = turn(&mut self.probe, &mut self.lanes, whose) {
+                    turn.again(at.saturating_add(pause));
+                }
+            }
+            (Some(Verdict::GiveUp(fault)), Whose::Walk { lane, .. }) if reach == Reach::Stream => {
+                self.fail(lane, fault.error());
+            }
+            (Some(Verdict::GiveUp(fault)), _) => self.fail_all(&fault),
+        }
+    }
+
+    fn fail(&mut self, lane: usize, error: Error) {
+        if let Some(lane) = self.lanes.get_mut(lane).filter(|lane| !lane.ended) {
+            lane.ended = true;
+            let stream = lane.stream.name.clone();
+            self.out.push_back(Step::Failed { error: error.with("stream", &stream), stream });
+        }
+    }
+
+    fn fail_all(&mut self, fault: &Fault) {
+        for lane in 0..self.lanes.len() {
+            self.fail(lane, fault.error());
+        }
+    }
+
+    /// No request can go any more: what is in flight may still move us, else the streams end here.
+    fn starved(&mut self, what: &str, kind: Kind) -> Step {
+        if !self.flights.is_empty() {
+            return Step::Idle;
+        }
+        let fault = Fault::new(kind, what)
+            .with("requests", self.sent)
+            .hint("run again: it continues where this run stopped");
+        self.fail_all(&fault);
+        self.out.pop_front().unwrap_or(Step::Done)
+    }
+}
+
+fn turn<'a>(probe: &'a mut Probe, lanes: &'a mut [Lane], whose: Whose) -> Option<&'a mut Turn> {
+    match whose {
+        Whose::Probe => Some(&mut probe.turn),
+        Whose::Walk { lane, walk } => lanes.get_mut(lane)?.turn(walk),
+    }
+}
+
+/// The request as a person would write it; there is no secret in it, and long values are cut.
+fn place(request: &Request) -> String {
+    const VALUE_CHARS_MAX: usize = 40;
+    let mut place = request.url.clone();
+    for (i, (name, value)) in request.query.iter().enumerate() {
+        let short: String = value.chars().take(VALUE_CHARS_MAX).collect();
+        place.push_str(if i == 0 { "?" } else { "&" });
+        place.push_str(&format!("{name}={short}"));
+    }
+    place
+}

@@ -1,0 +1,134 @@
+//! One slice, page by page: what the next page is called, and whether an answer may be followed.
+//!
+//! Not here: bounds (`window.rs`), retries (`retry.rs`).
+use super::{Limits, lane::Turn};
+use crate::{
+    checkpoint::{Progress, Slice},
+    decode::Page,
+    error::{Error, Kind, Result},
+    manifest::PageSize,
+    time::Timestamp,
+};
+use std::{collections::HashSet, time::Duration};
+
+/// A walk over one slice by tokens.
+#[derive(Debug)]
+pub(super) struct Walk {
+    pub(super) slice: Slice,
+    pub(super) turn: Turn,
+    /// Hashes of all tokens followed.
+    seen: HashSet<u128>,
+    pages: u32,
+    empty: u32,
+    /// The token comes from an earlier run and was not answered yet.
+    resumed: bool,
+    /// The last page was full and named no next page: it is asked for again with one record less, and must then
+    /// name one. Else the token is not where the connector says, and everything after the first page would be lost.
+    doubted: bool,
+}
+
+impl Walk {
+    /// Continues from the slice's progress.
+    pub(super) fn new(slice: Slice) -> Self {
+        let turn = if slice.progress == Progress::Done { Turn::over() } else { Turn::default() };
+        let resumed = matches!(slice.progress, Progress::Token { .. });
+        Self { slice, turn, seen: HashSet::new(), pages: 0, empty: 0, resumed, doubted: false }
+    }
+    pub(super) fn begun(&self) -> bool {
+        self.slice.progress != Progress::Start
+    }
+    pub(super) fn done(&self) -> bool {
+        self.slice.progress == Progress::Done
+    }
+    /// Goes back to the first page.
+    pub(super) fn restart(&mut self) {
+        self.slice.progress = Progress::Start;
+        self.seen.clear();
+        self.empty = 0;
+        self.resumed = false;
+        self.doubted = false;
+    }
+    /// Goes back to the first page when the token was received too long ago, or in what is now the future.
+    pub(super) fn distrust_old(&mut self, now: Timestamp, age_max: Duration) {
+        if let Progress::Token { seen, .. } = self.slice.progress
+            && now.since(seen).max(seen.since(now)) > age_max
+        {
+            self.restart();
+        }
+    }
+    /// Goes back to the first page when what was refused is a token of an earlier run. False: it was not.
+    pub(super) fn refused(&mut self) -> bool {
+        if !self.resumed {
+            return false;
+        }
+        self.restart();
+        true
+    }
+    /// Page size and token of the next request.
+    pub(super) fn query(&self, size: &PageSize, token: &str) -> Vec<(String, String)> {
+        let mut query = vec![(size.send.clone(), self.size(size).to_string())];
+        if let Progress::Token { token: value, .. } = &self.slice.progress {
+            query.push((token.to_owned(), value.clone()));
+        }
+        query
+    }
+    fn size(&self, size: &PageSize) -> u32 {
+        if self.doubted { size.value.saturating_sub(1) } else { size.value }
+    }
+    /// Takes a page in. A short page does not end the walk, only a missing token does.
+    /// Fails `Drift` on a repeated token, too many pages, too many empty pages, a full page without a next one.
+    pub(super) fn advance(
+        &mut self,
+        page: &Page,
+        size: &PageSize,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.pages += 1;
+        self.resumed = false;
+        if self.pages > limits.pages {
+            return Err(drift("the slice has more pages than allowed")
+                .with("pages", limits.pages)
+                .hint("use shorter slices, or look for a provider that repeats its pages"));
+        }
+        let asked = self.size(size);
+        let full = u32::try_from(page.records.len()).unwrap_or(u32::MAX) >= asked;
+        let Some(token) = &page.next else {
+            if full && self.doubted {
+                return Err(drift("a full page names no next page, and neither does a smaller one")
+                    .with("records", page.records.len())
+                    .with("page_size", asked));
+            }
+            self.doubted = full && asked > 1;
+            if !self.doubted {
+                self.slice.progress = Progress::Done;
+                self.turn = Turn::over();
+            }
+            return Ok(());
+        };
+        self.doubted = false;
+        self.empty = if page.records.is_empty() { self.empty + 1 } else { 0 };
+        if self.empty > limits.empty_pages {
+            return Err(
+                drift("too many empty pages in a row that still name a next one").with("pages", self.empty)
+            );
+        }
+        if let Progress::Token { token, .. } = &self.slice.progress {
+            self.seen.insert(hash(token));
+        }
+        if !self.seen.insert(hash(token)) {
+            return Err(drift("the provider named the same next page twice").with("pages", self.pages));
+        }
+        self.slice.progress = Progress::Token { token: token.clone(), seen: now };
+        Ok(())
+    }
+}
+
+fn hash(token: &str) -> u128 {
+    twox_hash::XxHash3_128::oneshot(token.as_bytes())
+}
+
+pub(super) fn drift(what: &str) -> Error {
+    Error::new(Kind::Drift, what)
+        .hint("the provider may have changed its paging; compare the connector's `page`")
+}
