@@ -281,6 +281,46 @@ fn characters_that_a_database_cannot_hold_are_refused() {
 }
 
 #[test]
+fn a_raw_control_character_is_malformed_wherever_it_stands() {
+    for control in 0..0x20_u8 {
+        for place in 0..17 {
+            let text = format!("{}{}{}", "a".repeat(place), char::from(control), "b".repeat(16 - place));
+            assert_eq!(value(&Type::Text, &format!("\"{text}\"")).unwrap_err().0, "malformed", "{text:?}");
+        }
+    }
+    accepts(&Type::Text, &[("\"       \u{7f} é\"", "       \u{7f} é")]);
+}
+
+#[test]
+fn keys_that_are_data_do_not_pile_up_and_are_still_told_apart() {
+    let shape = object(&[("id", Type::Text), ("n", Type::Int)]);
+    let wide = |from: usize, extra: &str| {
+        let members: String = (from..from + 5000).map(|i| format!(r#""k{i}":0,"#)).collect();
+        format!(r#"{{{members}{extra}"n":{from},"id":"a"}}"#)
+    };
+    let records =
+        [wide(0, ""), wide(0, r#""k7":1,"#), wide(2500, ""), wide(2500, r#""k7":1,"#), wide(0, r#""n":1,"#)];
+    let (found, rejects) = decode(&shape, &records.each_ref().map(String::as_str));
+    assert_eq!(rejects.iter().map(|r| r.pointer.as_str()).collect::<Vec<_>>(), ["/k7", "/n"]);
+    let n = found.batch.column(1);
+    assert_eq!(
+        (0..3).map(|i| array_value_to_string(n, i).unwrap()).collect::<Vec<_>>(),
+        ["0", "2500", "2500"]
+    );
+}
+
+#[test]
+fn more_than_two_gibibytes_between_two_finishes_fail_as_a_whole() {
+    let body = Bytes::from(vec![0xff; 64 << 20]);
+    let mut decoder = Decoder::new("things", &object(&[("id", Type::Text)]), &keys()).unwrap();
+    let records = vec![0..body.len(); 32];
+    decoder.push(&Page { body, records, next: None, total: None, asked_at: ASKED });
+    assert_eq!(decoder.finish().unwrap_err().kind(), Kind::Bug);
+    decoder.push(&raw_page(&[r#"{"id":"1"}"#]));
+    assert_eq!(decoder.finish().unwrap().0.key, ["1"]);
+}
+
+#[test]
 fn null_and_absent_are_null_and_never_the_old_value() {
     let inner = object(&[("a", Type::Int), ("b", Type::Text)]);
     let shape =
@@ -564,7 +604,10 @@ fn envelope(records: &str) -> Envelope {
     Envelope { records: records.into(), next: Some("/next_offset".into()), total: Some("/meta/total".into()) }
 }
 
-fn cut(body: &str, records: &str) -> Result<(Vec<String>, Option<String>, Option<u64>), String> {
+/// Records, next token and count of a page.
+type Cut = (Vec<String>, Option<String>, Option<u64>);
+
+fn cut(body: &str, records: &str) -> Result<Cut, String> {
     match page(Bytes::from(body.to_string()), &envelope(records), ASKED) {
         Ok(page) => {
             let text = |range: &std::ops::Range<usize>| body[range.clone()].to_string();
