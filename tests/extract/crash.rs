@@ -173,7 +173,7 @@ fn live(case: Case) -> (usize, bool) {
 
 fn sweep(sliced: bool, scan: bool) {
     let mut lives = 0;
-    for seed in 0..25 {
+    for seed in 0..12 {
         let case = Case { seed, sliced, scan, death: None };
         let (emissions, equal) = live(case);
         assert!(equal, "{case:?}");
@@ -183,7 +183,7 @@ fn sweep(sliced: bool, scan: bool) {
             lives += 1;
         }
     }
-    assert!(lives > 300, "only {lives} deaths");
+    assert!(lives > 150, "only {lives} deaths");
 }
 
 #[test]
