@@ -127,23 +127,24 @@ fn place(url: &Url) -> String {
 fn failure(error: reqwest::Error, place: &str) -> Error {
     let error = error.without_url();
     let mut texts = Vec::new();
-    let mut refused = false;
+    let (mut refused, mut tls) = (false, false);
     let mut cause = error.source();
     while let Some(e) = cause {
         refused |=
             e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+        tls |= is_tls(e);
         texts.push(e.to_string());
         cause = e.source();
     }
-    let reason = texts.last().cloned().unwrap_or_else(|| error.to_string());
-    let says = |word: &str| texts.iter().any(|t| t.to_ascii_lowercase().contains(word));
+    let unknown_host = texts.iter().any(|t| t.contains("dns error"));
+    let reason = texts.pop().unwrap_or_else(|| error.to_string());
     let (what, hint) = if error.is_builder() {
         return Error::new(Kind::Invalid, "the request cannot be written").with("url", place).because(error);
     } else if error.is_timeout() {
         ("the provider did not answer in time", "look at the network and the provider's status page")
-    } else if says("dns error") {
+    } else if unknown_host {
         ("the host name is not known", "look at the connection's inputs, `base_url` and the name server")
-    } else if says("certificate") || says("handshake") || says("tls") {
+    } else if tls {
         ("no trusted TLS connection", "look at the machine's time, root certificates and proxy")
     } else if refused {
         ("the connection was refused", "look at `base_url`: nothing listens there, or a firewall says no")
@@ -153,4 +154,10 @@ fn failure(error: reqwest::Error, place: &str) -> Error {
         ("the response broke off", "the provider or something between cut the connection; try again")
     };
     Error::new(Kind::Transient, what).with("url", place).with("reason", reason).hint(hint)
+}
+
+/// An `io::Error` hides what it wraps from `source`, and may wrap another.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>() || inner.is_some_and(|inner| is_tls(inner))
 }

@@ -22,9 +22,10 @@ pub(super) struct Walk {
     empty: u32,
     /// The token comes from an earlier run and was not answered yet.
     resumed: bool,
-    /// The last page was full and named no next page: it is asked for again with one record less, and must then
-    /// name one. Else the token is not where the connector says, and everything after the first page would be lost.
-    doubted: bool,
+    /// How often the last page was full and named no next page. It is asked for again at half the size, and must
+    /// then name one, unless rows left the slice meanwhile. If even one record is a full page without a next one, the
+    /// token is not where the connector says, and everything after the first page would be lost.
+    doubts: u32,
 }
 
 impl Walk {
@@ -32,7 +33,7 @@ impl Walk {
     pub(super) fn new(slice: Slice) -> Self {
         let turn = if slice.progress == Progress::Done { Turn::over() } else { Turn::default() };
         let resumed = matches!(slice.progress, Progress::Token { .. });
-        Self { slice, turn, seen: HashSet::new(), pages: 0, empty: 0, resumed, doubted: false }
+        Self { slice, turn, seen: HashSet::new(), pages: 0, empty: 0, resumed, doubts: 0 }
     }
     pub(super) fn begun(&self) -> bool {
         self.slice.progress != Progress::Start
@@ -46,7 +47,7 @@ impl Walk {
         self.seen.clear();
         self.empty = 0;
         self.resumed = false;
-        self.doubted = false;
+        self.doubts = 0;
     }
     /// Goes back to the first page when the token was received too long ago, or in what is now the future.
     pub(super) fn distrust_old(&mut self, now: Timestamp, age_max: Duration) {
@@ -73,7 +74,7 @@ impl Walk {
         query
     }
     fn size(&self, size: &PageSize) -> u32 {
-        if self.doubted { size.value.saturating_sub(1) } else { size.value }
+        size.value.checked_shr(self.doubts).unwrap_or(0).max(1)
     }
     /// Takes a page in. A short page does not end the walk, only a missing token does.
     /// Fails `Drift` on a repeated token, too many pages, too many empty pages, a full page without a next one.
@@ -94,19 +95,20 @@ impl Walk {
         let asked = self.size(size);
         let full = u32::try_from(page.records.len()).unwrap_or(u32::MAX) >= asked;
         let Some(token) = &page.next else {
-            if full && self.doubted {
-                return Err(drift("a full page names no next page, and neither does a smaller one")
-                    .with("records", page.records.len())
-                    .with("page_size", asked));
-            }
-            self.doubted = full && asked > 1;
-            if !self.doubted {
+            if !full || size.value == 1 {
                 self.slice.progress = Progress::Done;
                 self.turn = Turn::over();
+                return Ok(());
+            }
+            self.doubts += 1;
+            if asked == 1 {
+                return Err(drift("full pages name no next page, however small they are")
+                    .with("records", page.records.len())
+                    .with("page_size", size.value));
             }
             return Ok(());
         };
-        self.doubted = false;
+        self.doubts = 0;
         self.empty = if page.records.is_empty() { self.empty + 1 } else { 0 };
         if self.empty > limits.empty_pages {
             return Err(

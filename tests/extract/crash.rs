@@ -84,7 +84,7 @@ impl Truth {
 impl Life {
     fn new(case: Case) -> Self {
         let mut rng = fastrand::Rng::with_seed(case.seed);
-        let rows = (1..=12).map(|id| {
+        let rows = (1..=18).map(|id| {
             let date = (rng.u32(0..4) > 0 || case.scan).then(|| T0 - rng.i64(0..90 * 86_400));
             let updated = (rng.u32(0..3) > 0).then(|| T0 - rng.i64(10..5_000));
             (id, Row { date, updated, visible: 0, v: 0 })
@@ -112,7 +112,7 @@ impl Life {
     fn run(&mut self, case: Case) {
         let stream = match case.scan {
             true => scanned("rows"),
-            false => windowed_with("rows", case.sliced, OVERLAP, LAG),
+            false => windowed_with("rows", case.sliced, OVERLAP, LAG, 5),
         };
         let options = Options { start: case.sliced.then(|| at(T0 - 200 * 86_400)), ..Options::default() };
         let mut machine = machine(vec![(stream, self.kept.checkpoint.clone())], options);
@@ -173,7 +173,7 @@ fn live(case: Case) -> (usize, bool) {
 
 fn sweep(sliced: bool, scan: bool) {
     let mut lives = 0;
-    for seed in 0..25 {
+    for seed in 0..12 {
         let case = Case { seed, sliced, scan, death: None };
         let (emissions, equal) = live(case);
         assert!(equal, "{case:?}");
@@ -183,7 +183,7 @@ fn sweep(sliced: bool, scan: bool) {
             lives += 1;
         }
     }
-    assert!(lives > 300, "only {lives} deaths");
+    assert!(lives > 150, "only {lives} deaths");
 }
 
 #[test]

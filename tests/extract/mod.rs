@@ -58,10 +58,10 @@ fn stream(name: &str, paging: Paging, cursor: Cursor) -> Arc<Stream> {
 
 /// Overlap 5 s, lag 3 s, pages of 3.
 pub(crate) fn windowed(name: &str, sliced: bool) -> Arc<Stream> {
-    windowed_with(name, sliced, 5, 3)
+    windowed_with(name, sliced, 5, 3, 3)
 }
 
-pub(crate) fn windowed_with(name: &str, sliced: bool, overlap: u64, lag: u64) -> Arc<Stream> {
+pub(crate) fn windowed_with(name: &str, sliced: bool, overlap: u64, lag: u64, page: u32) -> Arc<Stream> {
     let slices = Slices {
         send: "date[between]".into(),
         absent: Some(("date[is_present]".into(), "false".into())),
@@ -69,7 +69,7 @@ pub(crate) fn windowed_with(name: &str, sliced: bool, overlap: u64, lag: u64) ->
     };
     stream(
         name,
-        Paging::Token { send: "offset".into(), read: "/next_offset".into(), size: size(3) },
+        Paging::Token { send: "offset".into(), read: "/next_offset".into(), size: size(page) },
         Cursor::Window {
             send: "updated_at[between]".into(),
             unit: TimeUnit::EpochS,
@@ -182,7 +182,7 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Byte
 }
 
 pub(crate) fn broken() -> Result<Response> {
-    Err(Error::new(Kind::Transient, "the connection was refused").with("url", "acme:443/"))
+    Err(Error::new(Kind::Transient, "the connection was refused").with("url", "acme:443/").hint("look"))
 }
 
 pub(crate) fn param<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
