@@ -1,1 +1,3 @@
 //! The only integration binary.
+#[cfg(test)]
+mod destination;

@@ -74,6 +74,7 @@ impl Files {
         }
         self.act(path, Effect::Folder(path), || match fs::create_dir(path) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(io::ErrorKind::NotADirectory.into()),
             other => other,
         })?;
         path.parent().map_or(Ok(()), |above| self.sync_folder(above))

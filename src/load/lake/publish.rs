@@ -110,7 +110,7 @@ impl Connection {
                 .with("entity", name)
                 .hint("bring its `connectors/unified` file back and run the sync again"));
             };
-            staged.push(stage_table(&view, entity, table)?);
+            staged.push(stage_table(&view, entity, table, self.held.state.publishing.contains(name))?);
         }
         Ok(staged)
     }
@@ -131,7 +131,8 @@ impl Connection {
     }
 }
 
-fn stage_table(view: &View<'_>, entity: &Arc<Entity>, table: &Table) -> Result<Staged> {
+/// `cut_short`: a publish of this table died, so a touched month's file may be gone already.
+fn stage_table(view: &View<'_>, entity: &Arc<Entity>, table: &Table, cut_short: bool) -> Result<Staged> {
     let mut touched = BTreeSet::new();
     let mut left: BTreeMap<Month, BTreeSet<String>> = BTreeMap::new();
     for (_, file) in table.unpublished() {
@@ -141,7 +142,10 @@ fn stage_table(view: &View<'_>, entity: &Arc<Entity>, table: &Table) -> Result<S
             left.entry(*month).or_default().extend(ids.iter().cloned());
         }
     }
-    let old: BTreeSet<Month> = if table.fresh { BTreeSet::new() } else { table.months.clone() };
+    let mut old: BTreeSet<Month> = if table.fresh { BTreeSet::new() } else { table.months.clone() };
+    if cut_short {
+        old.retain(|month| !touched.contains(month) || view.layout.current(&entity.name, *month).is_file());
+    }
     let mut staged =
         Staged { entity: Arc::clone(entity), first: Vec::new(), then: Vec::new(), months: old.clone() };
     let stage = Stage { view, entity };
