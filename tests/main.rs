@@ -2,6 +2,7 @@
 
 mod decode_exactness;
 mod decode_laws;
+mod destination;
 mod extract;
 mod http;
 mod normalize;

@@ -2,6 +2,10 @@
 //!
 //! There is no other way to move a watermark. A destination knows entities and checkpoints; it knows nothing of
 //! providers, HTTP or mappings.
+mod fold;
+pub mod lake;
+pub mod memory;
+
 use crate::{
     checkpoint::Checkpoint,
     decode::{Issue, Reject},

@@ -1,0 +1,304 @@
+//! One opened connection of a lake: its lock, its state document, and the commit.
+use super::{
+    files::{Files, failed},
+    layout::{self, Layout, commit_file},
+    plan::{self, Plan, View},
+    raw,
+    rebuild::Aside,
+    shelf::{Index, Shelf},
+    state::{self, State},
+};
+use crate::{
+    checkpoint::Checkpoint,
+    decode::Reject,
+    entity::Entity,
+    error::{Error, Kind, Result},
+    id::Owner,
+    load::{Commit, Committed, Layer, Opened, RawRecord, StoredReject, fold},
+};
+use arrow::array::RecordBatch;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs::{File, TryLockError},
+    io::{Read, Seek, Write},
+    path::Path,
+    sync::Arc,
+};
+
+/// Summaries kept.
+const RUNS_MAX: usize = 200;
+const RUNS: &str = "runs.jsonl";
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) files: Files,
+    pub(super) layout: Layout,
+    pub(super) owner: Owner,
+    pub(super) entities: BTreeMap<String, Arc<Entity>>,
+    pub(super) held: state::Held,
+    pub(super) indexes: BTreeMap<String, Index>,
+    pub(super) aside: Option<Aside>,
+    /// Open rejects by content, so that reading a bad record again does not store it again.
+    quarantine: HashMap<u128, String>,
+    _lock: File,
+}
+
+/// The connection's lock, bound to this process. Fails `Locked` with the holder's process id.
+fn lock(files: &Files, path: &Path, owner: &Owner) -> Result<File> {
+    let mut file = files.lock_file(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::Error(e)) => return Err(failed("lock", path, e)),
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let pid = file.read_to_string(&mut pid).map_or("unknown", |_| pid.trim());
+            return Err(Error::new(Kind::Locked, format!("another process (pid {pid}) is syncing {owner}"))
+                .with("path", path.display())
+                .hint("wait until it ends; the lock ends with its process"));
+        }
+    }
+    let note =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    note.map_err(|e| failed("lock", path, e))?;
+    Ok(file)
+}
+
+impl Connection {
+    pub(super) fn open(files: Files, root: &Path, owner: &Owner, entities: &[Arc<Entity>]) -> Result<Self> {
+        let layout = Layout::new(root, owner);
+        let lock = lock(&files, &layout.state("lock"), owner)?;
+        let mut held = state::Held::take(files.clone(), layout.clone())?;
+        let mut next = held.state.clone();
+        next.epoch += 1;
+        held.replace(next)?;
+        let entities: BTreeMap<_, _> = entities.iter().map(|e| (e.name.clone(), Arc::clone(e))).collect();
+        let mut indexes = BTreeMap::new();
+        for (name, table) in &held.state.tables {
+            if let Some(entity) = entities.get(name) {
+                indexes.insert(name.clone(), Index::build(&files, &layout, entity, table)?);
+            }
+        }
+        let mut quarantine = HashMap::new();
+        for reject in open_rejects(&files, &layout, &held.state)? {
+            quarantine.insert(fold::reject_hash(&reject.reject), reject.id);
+        }
+        let owner = owner.clone();
+        let mut opened =
+            Self { files, layout, owner, entities, held, indexes, aside: None, quarantine, _lock: lock };
+        let unfinished = opened.held.state.publishing.clone();
+        opened.publish_tables(&unfinished)?;
+        opened.sweep()?;
+        Ok(opened)
+    }
+    pub(super) fn opened(&self) -> Opened {
+        opened(&self.held.state)
+    }
+    pub(super) fn view(&self) -> View<'_> {
+        self.view_of(&self.held.state.tables, &self.indexes)
+    }
+    pub(super) fn view_of<'a>(
+        &'a self,
+        tables: &'a BTreeMap<String, state::Table>,
+        indexes: &'a BTreeMap<String, Index>,
+    ) -> View<'a> {
+        let Self { files, layout, entities, .. } = self;
+        View { files, layout, entities, tables, indexes, none: Index::default() }
+    }
+    /// Proves the rows and finds what the commit writes; None when its stream never had rows.
+    pub(super) fn plan(&self, view: &View<'_>, commit: &Commit, number: i64) -> Result<Option<Plan>> {
+        if let Some(rows) = &commit.rows {
+            fold::prove(&self.owner, rows)?;
+        }
+        let known = self.held.state.streams.get(&commit.stream).and_then(|s| self.entities.get(&s.main));
+        let main = commit.rows.as_ref().map(|rows| &rows.entity).or(known);
+        main.map(|main| plan::plan(view, commit, main, number)).transpose()
+    }
+    pub(super) fn commit(&mut self, commit: &Commit) -> Result<Committed> {
+        self.held.check()?;
+        commit.checkpoint.may_follow(self.held.state.checkpoints.get(&commit.stream))?;
+        let number = self.held.state.commit_no.saturating_add(1);
+        let plan = self.plan(&self.view(), commit, number)?;
+        let mut next = self.held.state.clone();
+        let mut done = Committed { commit_no: number, ..Committed::default() };
+        let mut written = Vec::new();
+        if let Some(plan) = plan {
+            done = plan.done;
+            let stream = next.streams.entry(commit.stream.clone()).or_default();
+            if let Some(rows) = &commit.rows {
+                let children = self.entities.values().chain(rows.children.iter().map(|(child, _)| child));
+                let children =
+                    children.filter(|e| e.parent.as_ref().is_some_and(|p| p.entity == rows.entity.name));
+                stream.feeds.extend(children.map(|e| e.name.clone()).chain([rows.entity.name.clone()]));
+                stream.main.clone_from(&rows.entity.name);
+            }
+            let raw = raw::write(&self.files, &self.layout, &commit.stream, &plan.raw)?;
+            done.bytes += raw.as_ref().map_or(0, |f| f.bytes);
+            stream.raw.extend(raw);
+            for (name, draft) in plan.drafts {
+                let entity = Arc::clone(&draft.entity);
+                let Some((file, rows)) =
+                    draft.keep(&self.files, &self.layout, &commit_file(number), number)?
+                else {
+                    continue;
+                };
+                done.bytes += file.file.bytes;
+                let table = next.tables.entry(name).or_default();
+                written.push((entity, table.history.len(), file.clone(), rows));
+                table.history.push(file);
+            }
+        }
+        let new = self.quarantine(commit, &mut next, number, &mut done)?;
+        next.commit_no = number;
+        next.checkpoints.insert(commit.stream.clone(), commit.checkpoint.clone());
+        done.bytes += self.held.replace(next)?;
+        self.quarantine.retain(|_, id| !commit.resolves.contains(id));
+        self.quarantine.extend(new);
+        for (entity, nth, file, rows) in written {
+            self.indexes.entry(entity.name.clone()).or_default().absorb(&entity, nth, &file, 0, &rows)?;
+        }
+        Ok(done)
+    }
+    /// Marks redriven rejects, writes new ones and quality issues. Returns the new ones by content.
+    fn quarantine(
+        &self,
+        commit: &Commit,
+        next: &mut State,
+        number: i64,
+        done: &mut Committed,
+    ) -> Result<HashMap<u128, String>> {
+        for id in &commit.resolves {
+            let parsed =
+                id.split_once('-').and_then(|(no, nth)| Some((no.parse::<i64>().ok()?, nth.parse().ok()?)));
+            let file = parsed
+                .and_then(|(no, nth)| Some((next.rejects.iter_mut().find(|f| f.file.commit_no == no)?, nth)));
+            if let Some((file, nth)) = file {
+                file.resolved.insert(nth);
+            }
+        }
+        let mut new: HashMap<u128, String> = HashMap::new();
+        let mut rejects: Vec<&Reject> = Vec::new();
+        for reject in &commit.rejects {
+            let hash = fold::reject_hash(reject);
+            let open = self.quarantine.get(&hash).is_some_and(|id| !commit.resolves.contains(id));
+            if !open && !new.contains_key(&hash) {
+                new.insert(hash, format!("{number}-{}", rejects.len()));
+                rejects.push(reject);
+            }
+        }
+        let file = raw::write_rejects(&self.files, &self.layout, number, &rejects)?;
+        done.bytes += file.as_ref().map_or(0, |f| f.file.bytes);
+        next.rejects.extend(file);
+        let file = raw::write_issues(&self.files, &self.layout, number, &commit.issues)?;
+        done.bytes += file.as_ref().map_or(0, |f| f.bytes);
+        next.issues.extend(file);
+        Ok(new)
+    }
+    pub(super) fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
+        let mut next = self.held.state.clone();
+        match to {
+            Some(to) => next.checkpoints.insert(stream.to_owned(), to),
+            None => next.checkpoints.remove(stream),
+        };
+        self.held.replace(next).map(|_| ())
+    }
+    pub(super) fn read(&self, entity: &Entity, layer: Layer) -> Result<Vec<RecordBatch>> {
+        let view = self.view();
+        let shelf: Shelf<'_> = view.shelf(entity);
+        let mut found = Vec::new();
+        match layer {
+            Layer::Current => shelf.batches(|batch| {
+                found.push(batch);
+                Ok(())
+            })?,
+            Layer::History => {
+                for file in &shelf.table.history {
+                    let path = self.layout.history(&entity.name, &file.file.name);
+                    let schema = Some(entity.history_schema());
+                    for batch in super::rows::read(
+                        &self.files,
+                        &path,
+                        super::rows::Part { schema, ..Default::default() },
+                    )? {
+                        found.push(batch?);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+    pub(super) fn raw_after(&self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
+        let files = self.held.state.streams.get(stream).map_or(&[][..], |s| &s.raw);
+        let Some(file) = files.iter().find(|f| f.commit_no > after) else { return Ok(None) };
+        Ok(Some((file.commit_no, raw::read(&self.files, &self.layout, stream, file)?)))
+    }
+    pub(super) fn record_run(&self, summary: &serde_json::Value) -> Result<()> {
+        let mut runs = runs(&self.files, &self.layout)?;
+        runs.push(summary.to_string());
+        let last = runs.split_off(runs.len().saturating_sub(RUNS_MAX));
+        self.files.replace(&self.layout.state(RUNS), (last.join("\n") + "\n").as_bytes())
+    }
+    /// Removes what the state does not name: what a dead writer left behind.
+    fn sweep(&self) -> Result<()> {
+        let State { tables, streams, rejects, issues, .. } = &self.held.state;
+        let names =
+            |files: Vec<&state::KeptFile>| files.into_iter().map(|f| f.name.clone()).collect::<BTreeSet<_>>();
+        for layer in ["history", "raw"] {
+            for path in self.files.list(&self.layout.root.join(layer))? {
+                let of = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let named = match layer {
+                    "raw" => streams.get(&of).map(|s| names(s.raw.iter().collect())),
+                    _ => tables.get(&of).map(|t| names(t.history.iter().map(|f| &f.file).collect())),
+                };
+                self.sweep_folder(&self.layout.kept(layer, Some(&of)), &named.unwrap_or_default())?;
+            }
+        }
+        self.sweep_folder(
+            &self.layout.kept("rejects", None),
+            &names(rejects.iter().map(|r| &r.file).collect()),
+        )?;
+        self.sweep_folder(&self.layout.kept("issues", None), &names(issues.iter().collect()))?;
+        for name in self.entities.keys() {
+            let months = tables.get(name).map(|t| t.months.clone()).unwrap_or_default();
+            let named: BTreeSet<_> = months.iter().map(|m| self.layout.current(name, *m)).collect();
+            for path in
+                self.files.list(&self.layout.entity(name))?.into_iter().chain([self.layout.entity(name)])
+            {
+                let keep = named.contains(&path.join(layout::CURRENT)).then(|| layout::CURRENT.to_owned());
+                self.sweep_folder(&path, &keep.into_iter().collect())?;
+            }
+        }
+        Ok(())
+    }
+    fn sweep_folder(&self, folder: &Path, named: &BTreeSet<String>) -> Result<()> {
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        for path in self.files.list(folder)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let ours = name.ends_with(".parquet") || (name.starts_with('.') && name.ends_with(".tmp"));
+            if ours && !named.contains(name.as_ref()) {
+                self.files.remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn opened(state: &State) -> Opened {
+    Opened { epoch: state.epoch, commit_no: state.commit_no, checkpoints: state.checkpoints.clone() }
+}
+
+/// Oldest first.
+pub(super) fn open_rejects(files: &Files, layout: &Layout, state: &State) -> Result<Vec<StoredReject>> {
+    let mut found = Vec::new();
+    for file in &state.rejects {
+        found.extend(raw::read_rejects(files, layout, file)?);
+    }
+    Ok(found)
+}
+
+/// One JSON text each, oldest first.
+pub(super) fn runs(files: &Files, layout: &Layout) -> Result<Vec<String>> {
+    let bytes = files.read(&layout.state(RUNS))?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
+}

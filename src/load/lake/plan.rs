@@ -1,0 +1,294 @@
+//! What a commit writes: reads what is held, decides with `fold`, and sorts the history rows to be written.
+use super::{
+    files::Files,
+    layout::{self, Layout, Month},
+    raw,
+    rows::Writer,
+    shelf::{Index, Place, Shelf},
+    state::{HistoryFile, Table},
+};
+use crate::{
+    entity::Entity,
+    error::{Error, Kind, Result},
+    load::{
+        Commit, Committed, RawRecord, Rows,
+        fold::{self, Census, ChildChanges, HeldRows, Keys, REMOVE, UPSERT},
+    },
+    time::Timestamp,
+};
+use arrow::{
+    array::{RecordBatch, StringArray, UInt64Array},
+    compute::{concat_batches, take_record_batch},
+};
+use bytes::Bytes;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+/// The tables a commit is compared with: the connection's, or those being rebuilt aside.
+pub(super) struct View<'a> {
+    pub(super) files: &'a Files,
+    pub(super) layout: &'a Layout,
+    pub(super) entities: &'a BTreeMap<String, Arc<Entity>>,
+    pub(super) tables: &'a BTreeMap<String, Table>,
+    pub(super) indexes: &'a BTreeMap<String, Index>,
+    /// Stands for the index of a table that has none.
+    pub(super) none: Index,
+}
+
+/// Stands for a table that was never written.
+static NO_TABLE: Table = Table { history: Vec::new(), months: BTreeSet::new(), fresh: false };
+
+impl<'a> View<'a> {
+    pub(super) fn shelf<'b>(&'b self, entity: &'b Entity) -> Shelf<'b> {
+        let table = self.tables.get(&entity.name).unwrap_or(&NO_TABLE);
+        let index = self.indexes.get(&entity.name).unwrap_or(&self.none);
+        Shelf { files: self.files, layout: self.layout, entity, table, index }
+    }
+    pub(super) fn children(&self, main: &str) -> impl Iterator<Item = &'a Arc<Entity>> {
+        self.entities.values().filter(move |e| e.parent.as_ref().is_some_and(|p| p.entity == main))
+    }
+}
+
+/// Unsorted history rows of one entity.
+pub(super) struct Draft {
+    pub(super) entity: Arc<Entity>,
+    parts: Vec<RecordBatch>,
+    months: Vec<Month>,
+    left: BTreeMap<Month, BTreeSet<String>>,
+}
+
+/// Everything one commit writes.
+pub(super) struct Plan {
+    number: i64,
+    pub(super) drafts: BTreeMap<String, Draft>,
+    pub(super) raw: Vec<RawRecord>,
+    pub(super) done: Committed,
+}
+
+/// `main`: the stream's main entity, known from the rows or from earlier commits.
+pub(super) fn plan(view: &View<'_>, commit: &Commit, main: &Arc<Entity>, number: i64) -> Result<Plan> {
+    let done = Committed { commit_no: number, ..Committed::default() };
+    let mut plan = Plan { number, drafts: BTreeMap::new(), raw: Vec::new(), done };
+    let keys = commit.rows.as_ref().map(|rows| Keys::of(&rows.main, main)).transpose()?;
+    let shelf = view.shelf(main);
+    let incoming: HashSet<u128> = keys.iter().flat_map(|k| (0..k.len()).map(|row| k.key(row))).collect();
+    let held =
+        if incoming.is_empty() { HeldRows::new() } else { shelf.held(|key, _| incoming.contains(&key))? };
+    if let (Some(rows), Some(keys)) = (&commit.rows, &keys) {
+        plan.upsert(view, rows, keys, &held, commit.keep_raw)?;
+    }
+    if let Some(scan) = &commit.scan {
+        let mut census = Census::new(scan, keys.as_ref(), &held)?;
+        let mut places = Vec::new();
+        shelf.each(|key, held| {
+            if census.count(key, &held) {
+                places.push(held.place);
+            }
+        })?;
+        let missing = census.missing()?;
+        plan.done.deleted = plan.bury(&shelf, main, places, scan.asked_at, commit.keep_raw)?;
+        plan.bury_children(view, main, &missing, scan.asked_at)?;
+    }
+    Ok(plan)
+}
+
+impl Plan {
+    fn draft(&mut self, entity: &Arc<Entity>) -> &mut Draft {
+        self.drafts.entry(entity.name.clone()).or_insert_with(|| Draft {
+            entity: Arc::clone(entity),
+            parts: Vec::new(),
+            months: Vec::new(),
+            left: BTreeMap::new(),
+        })
+    }
+    fn upsert(
+        &mut self,
+        view: &View<'_>,
+        rows: &Rows,
+        keys: &Keys<'_>,
+        held: &HeldRows<Place>,
+        keep_raw: bool,
+    ) -> Result<()> {
+        let number = self.number;
+        let changed = fold::changed(keys, held);
+        let months = layout::months(&rows.entity, &rows.main);
+        self.draft(&rows.entity).write(
+            &rows.main,
+            keys,
+            &changed,
+            |row| months.get(row).copied(),
+            held,
+            number,
+        )?;
+        if keep_raw {
+            self.raw.extend(changed.iter().map(|row| {
+                let body = rows.bodies.get(*row).cloned().unwrap_or_default();
+                record(keys, *row, body, number)
+            }));
+        }
+        self.done.changed = count(changed.len());
+        self.done.unchanged = count(keys.len()).saturating_sub(self.done.changed);
+        let month_of: HashMap<u128, Month> =
+            changed.iter().filter_map(|row| Some((keys.key(*row), months.get(*row).copied()?))).collect();
+        let changed: HashSet<u128> = month_of.keys().copied().collect();
+        for (child, batch) in rows.children.iter().filter(|_| !changed.is_empty()) {
+            self.upsert_children(view, child, batch, &changed, &month_of)?;
+        }
+        Ok(())
+    }
+    fn upsert_children(
+        &mut self,
+        view: &View<'_>,
+        child: &Arc<Entity>,
+        batch: &RecordBatch,
+        changed: &HashSet<u128>,
+        month_of: &HashMap<u128, Month>,
+    ) -> Result<()> {
+        let keys = Keys::of(batch, child)?;
+        let incoming: HashSet<u128> = (0..keys.len()).map(|row| keys.key(row)).collect();
+        let shelf = view.shelf(child);
+        let held = shelf.held(|key, parent| incoming.contains(&key) || changed.contains(&parent))?;
+        let ChildChanges { write, remove } = fold::child_changes(&keys, changed, &held);
+        self.done.child_changes += count(write.len()) + count(remove.len());
+        let number = self.number;
+        let gone = shelf.rows(remove.iter().filter_map(|key| held.get(key)).map(|h| h.place).collect())?;
+        let draft = self.draft(child);
+        draft.write(batch, &keys, &write, |row| month_of.get(&keys.parent(row)).copied(), &held, number)?;
+        for (months, rows) in gone {
+            draft.add(&rows, REMOVE, number, months)?;
+        }
+        Ok(())
+    }
+    /// Tombstones the rows at these places; how many.
+    fn bury(
+        &mut self,
+        shelf: &Shelf<'_>,
+        entity: &Arc<Entity>,
+        places: Vec<Place>,
+        asked_at: Timestamp,
+        keep_raw: bool,
+    ) -> Result<u64> {
+        let buried = count(places.len());
+        let number = self.number;
+        for (months, rows) in shelf.rows(places)? {
+            let rows = fold::buried(&rows, asked_at)?;
+            if keep_raw {
+                let keys = Keys::of(&rows, entity)?;
+                let records = (0..keys.len()).map(|row| record(&keys, row, Bytes::new(), number));
+                self.raw.extend(records.map(|r| RawRecord { deleted: true, ..r }));
+            }
+            self.draft(entity).add(&rows, UPSERT, number, months)?;
+        }
+        Ok(buried)
+    }
+    /// Tombstones the living children of `missing` parents, except what this very commit wrote.
+    fn bury_children(
+        &mut self,
+        view: &View<'_>,
+        main: &Entity,
+        missing: &HashSet<u128>,
+        asked_at: Timestamp,
+    ) -> Result<()> {
+        for child in view.children(&main.name).filter(|_| !missing.is_empty()) {
+            let shelf = view.shelf(child);
+            let written = self.drafts.get(&child.name).map(Draft::keys).transpose()?.unwrap_or_default();
+            let held = shelf.held(|key, parent| missing.contains(&parent) && !written.contains(&key))?;
+            let places = held.into_values().filter(|h| h.alive).map(|h| h.place).collect();
+            self.done.child_changes += self.bury(&shelf, child, places, asked_at, false)?;
+        }
+        Ok(())
+    }
+}
+
+fn record(keys: &Keys<'_>, row: usize, body: Bytes, commit_no: i64) -> RawRecord {
+    let rank = keys.rank(row);
+    RawRecord {
+        key: keys.id(row).to_owned(),
+        version: rank.version,
+        read_at: Timestamp(rank.observed_at),
+        deleted: false,
+        body,
+        commit_no,
+    }
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+fn indices(rows: impl Iterator<Item = usize>) -> UInt64Array {
+    UInt64Array::from_iter_values(rows.map(count))
+}
+
+impl Draft {
+    /// Adds the picked rows of an incoming batch, and notes which of them leave another month.
+    fn write(
+        &mut self,
+        batch: &RecordBatch,
+        keys: &Keys<'_>,
+        picked: &[usize],
+        month: impl Fn(usize) -> Option<Month>,
+        held: &HeldRows<Place>,
+        number: i64,
+    ) -> Result<()> {
+        let mut months = Vec::with_capacity(picked.len());
+        for row in picked {
+            let to = month(*row)
+                .ok_or_else(|| Error::new(Kind::Bug, "a row has no month").with("id", keys.id(*row)))?;
+            months.push(to);
+            if let Some(from) = held.get(&keys.key(*row)).map(|h| h.place.month).filter(|from| *from != to) {
+                self.left.entry(from).or_default().insert(keys.id(*row).to_owned());
+            }
+        }
+        let rows = take_record_batch(batch, &indices(picked.iter().copied())).map_err(fold::arrow)?;
+        self.add(&rows, UPSERT, number, months)
+    }
+    fn add(&mut self, rows: &RecordBatch, op: &str, number: i64, months: Vec<Month>) -> Result<()> {
+        if rows.num_rows() > 0 {
+            self.parts.push(fold::as_history(rows, self.entity.history_schema(), op, number)?);
+            self.months.extend(months);
+        }
+        Ok(())
+    }
+    fn keys(&self) -> Result<HashSet<u128>> {
+        let mut all = HashSet::new();
+        for part in &self.parts {
+            let keys = Keys::of(part, &self.entity)?;
+            all.extend((0..keys.len()).map(|row| keys.key(row)));
+        }
+        Ok(all)
+    }
+    /// Writes the rows, sorted, as an immutable history file; None when there are none.
+    pub(super) fn keep(
+        self,
+        files: &Files,
+        layout: &Layout,
+        name: &str,
+        number: i64,
+    ) -> Result<Option<(HistoryFile, RecordBatch)>> {
+        if self.parts.is_empty() {
+            return Ok(None);
+        }
+        let schema = self.entity.history_schema();
+        let all = concat_batches(&schema, &self.parts).map_err(fold::arrow)?;
+        let ids: &StringArray = fold::column(&all, "id")?;
+        let mut order: Vec<(Month, &str, usize)> = self
+            .months
+            .iter()
+            .zip(ids.iter())
+            .enumerate()
+            .map(|(i, (m, id))| (*m, id.unwrap_or(""), i))
+            .collect();
+        order.sort_unstable();
+        let sorted =
+            take_record_batch(&all, &indices(order.iter().map(|(_, _, i)| *i))).map_err(fold::arrow)?;
+        let sections =
+            order.chunk_by(|a, b| a.0 == b.0).filter_map(|c| Some((c.first()?.0, c.len()))).collect();
+        let mut writer = Writer::create(files, &layout.history(&self.entity.name, name), schema, None)?;
+        writer.write(&sorted)?;
+        let file = raw::keep(files, &writer.finish()?, number, sorted.num_rows())?;
+        Ok(Some((HistoryFile { file, sections, left: self.left, published: false }, sorted)))
+    }
+}

@@ -1,0 +1,231 @@
+//! Folds unpublished history into the current files: staged under temporary names first, then exchanged quickly.
+//!
+//! The result depends only on what the history says of the touched ids, so repeating a publish that died is safe.
+use super::{
+    connection::Connection,
+    files::{Files, Finished},
+    layout::Month,
+    merge::{Input, merge},
+    plan::View,
+    rows::{self, Part, Writer},
+    shelf::Index,
+    state::{HistoryFile, Table},
+};
+use crate::{
+    entity::Entity,
+    error::{Error, Kind, Result},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Inputs merged at once, beside the current file: bounds memory.
+const FAN_IN: usize = 24;
+const LOCK: &str = "publish.lock";
+
+/// What becomes of one current file; None: it goes.
+type Exchange = (Month, Option<Finished>);
+
+struct Staged {
+    entity: Arc<Entity>,
+    /// Old files without the rows that go to another month. They take their place first, so that no row is ever
+    /// there twice.
+    first: Vec<Exchange>,
+    then: Vec<Exchange>,
+    months: BTreeSet<Month>,
+}
+
+/// Holds readers off, or writers; given back when dropped.
+#[derive(Debug)]
+pub struct ReadGuard(#[expect(dead_code, reason = "held for its lock")] File);
+
+pub(super) fn shared(files: &Files, path: &Path) -> Result<ReadGuard> {
+    let file = files.lock_file(path)?;
+    file.lock_shared().map_err(|e| super::files::failed("lock", path, e))?;
+    Ok(ReadGuard(file))
+}
+
+pub(super) fn lock_path(layout: &super::layout::Layout) -> PathBuf {
+    layout.state(LOCK)
+}
+
+impl Connection {
+    /// Publishes everything unpublished of a stream's tables. Bytes written.
+    pub(super) fn publish(&mut self, stream: &str) -> Result<u64> {
+        let Some(stream) = self.held.state.streams.get(stream) else { return Ok(0) };
+        let waits = |t: &Table| t.fresh || t.unpublished().next().is_some();
+        let waiting = stream.feeds.iter().filter(|name| self.held.state.tables.get(*name).is_some_and(waits));
+        let waiting: BTreeSet<String> = waiting.cloned().collect();
+        self.publish_tables(&waiting)
+    }
+    pub(super) fn publish_tables(&mut self, names: &BTreeSet<String>) -> Result<u64> {
+        if names.is_empty() {
+            return Ok(0);
+        }
+        self.held.check()?;
+        let staged = self.stage(names)?;
+        let moved = staged.iter().flat_map(|s| s.first.iter().chain(&s.then));
+        let mut bytes: u64 = moved.filter_map(|(_, new)| new.as_ref()).map(|new| new.bytes).sum();
+        let path = lock_path(&self.layout);
+        let guard = self.files.lock_file(&path)?;
+        guard.lock().map_err(|e| super::files::failed("lock", &path, e))?;
+        let mut next = self.held.state.clone();
+        next.publishing.clone_from(names);
+        bytes += self.held.replace(next)?;
+        let mut next = self.held.state.clone();
+        next.publishing.clear();
+        for staged in staged {
+            self.exchange(&staged)?;
+            let table = next.tables.entry(staged.entity.name.clone()).or_default();
+            table.months = staged.months;
+            table.fresh = false;
+            for file in &mut table.history {
+                *file = HistoryFile {
+                    sections: Vec::new(),
+                    left: BTreeMap::new(),
+                    published: true,
+                    file: file.file.clone(),
+                };
+            }
+        }
+        bytes += self.held.replace(next)?;
+        for name in names {
+            self.indexes.insert(name.clone(), Index::default());
+        }
+        Ok(bytes)
+    }
+    fn stage(&self, names: &BTreeSet<String>) -> Result<Vec<Staged>> {
+        let view = self.view();
+        let mut staged = Vec::new();
+        for name in names {
+            let table = self.held.state.tables.get(name);
+            let (Some(entity), Some(table)) = (self.entities.get(name), table) else {
+                return Err(Error::new(
+                    Kind::Invalid,
+                    "the lake holds a table that no connector describes any more",
+                )
+                .with("entity", name)
+                .hint("bring its `connectors/unified` file back and run the sync again"));
+            };
+            staged.push(stage_table(&view, entity, table, self.held.state.publishing.contains(name))?);
+        }
+        Ok(staged)
+    }
+    fn exchange(&self, staged: &Staged) -> Result<()> {
+        let old = self.held.state.tables.get(&staged.entity.name).filter(|t| t.fresh);
+        let gone: Vec<Exchange> = old.iter().flat_map(|t| t.months.iter().map(|m| (*m, None))).collect();
+        for (month, new) in gone.iter().chain(&staged.first).chain(&staged.then) {
+            let path = self.layout.current(&staged.entity.name, *month);
+            match new {
+                Some(new) => self.files.place(new)?,
+                None => self.files.remove(&path)?,
+            }
+            if let Some(folder) = path.parent().filter(|f| f.is_dir()) {
+                self.files.sync_folder(folder)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `cut_short`: a publish of this table died, so a touched month's file may be gone already.
+fn stage_table(view: &View<'_>, entity: &Arc<Entity>, table: &Table, cut_short: bool) -> Result<Staged> {
+    let mut touched = BTreeSet::new();
+    let mut left: BTreeMap<Month, BTreeSet<String>> = BTreeMap::new();
+    for (_, file) in table.unpublished() {
+        touched.extend(file.sections.iter().map(|(month, _)| *month));
+        for (month, ids) in &file.left {
+            touched.insert(*month);
+            left.entry(*month).or_default().extend(ids.iter().cloned());
+        }
+    }
+    let mut old: BTreeSet<Month> = if table.fresh { BTreeSet::new() } else { table.months.clone() };
+    if cut_short {
+        old.retain(|month| !touched.contains(month) || view.layout.current(&entity.name, *month).is_file());
+    }
+    let mut staged =
+        Staged { entity: Arc::clone(entity), first: Vec::new(), then: Vec::new(), months: old.clone() };
+    let stage = Stage { view, entity };
+    for (month, ids) in left.iter().filter(|(month, _)| old.contains(month)) {
+        staged.first.push((*month, stage.month(*month, true, &[Fold::Left(ids)], "-left")?));
+    }
+    for month in touched {
+        let mut folds = Vec::new();
+        for (_, file) in table.unpublished() {
+            folds.extend(file.left.get(&month).map(Fold::Left));
+            folds.extend(file.sections.iter().any(|(m, _)| *m == month).then_some(Fold::Section(file)));
+        }
+        let new = stage.month(month, old.contains(&month), &folds, "")?;
+        if new.is_some() {
+            staged.months.insert(month)
+        } else {
+            staged.months.remove(&month)
+        };
+        staged.then.push((month, new));
+    }
+    Ok(staged)
+}
+
+enum Fold<'a> {
+    Section(&'a HistoryFile),
+    Left(&'a BTreeSet<String>),
+}
+
+struct Stage<'a> {
+    view: &'a View<'a>,
+    entity: &'a Entity,
+}
+
+impl Stage<'_> {
+    /// The month's new file under a temporary name; None when no row is left. `old`: there is a file to start from.
+    fn month(&self, month: Month, old: bool, folds: &[Fold<'_>], tag: &str) -> Result<Option<Finished>> {
+        let View { files, layout, .. } = self.view;
+        let path = layout.current(&self.entity.name, month);
+        let mut base: Option<PathBuf> = old.then(|| path.clone());
+        let mut newest = None;
+        for (round, chunk) in folds.chunks(FAN_IN).enumerate() {
+            let mut inputs = Vec::new();
+            if let Some(base) = &base {
+                let part = Part { schema: Some(self.entity.schema()), ..Part::default() };
+                inputs.push(Input::Rows(rows::read(files, base, part)?));
+            }
+            for fold in chunk {
+                inputs.push(match fold {
+                    Fold::Left(ids) => Input::left(ids),
+                    Fold::Section(file) => self.section(file, month)?,
+                });
+            }
+            let mut writer =
+                Writer::tagged(files, &path, &format!("{tag}-{round}"), self.entity.schema(), None)?;
+            let mut written = 0;
+            merge(self.entity, inputs, |rows| {
+                written += rows.num_rows();
+                writer.write(rows)
+            })?;
+            let finished = writer.finish()?;
+            if let Some(before) = newest.replace((finished, written)) {
+                files.remove(&before.0.temporary)?;
+            }
+            base = newest.as_ref().map(|(finished, _)| finished.temporary.clone());
+        }
+        match newest {
+            Some((finished, 0)) => files.remove(&finished.temporary).map(|()| None),
+            Some((finished, _)) => Ok(Some(finished)),
+            None => Err(Error::new(Kind::Bug, "a month was published without a change").with("month", month)),
+        }
+    }
+    fn section(&self, file: &HistoryFile, month: Month) -> Result<Input> {
+        let start: usize = file.sections.iter().take_while(|(m, _)| *m != month).map(|(_, rows)| rows).sum();
+        let rows = file.sections.iter().find(|(m, _)| *m == month).map_or(0, |(_, rows)| *rows);
+        let part = Part {
+            rows: Some(std::iter::once(start..start + rows).collect()),
+            schema: Some(self.entity.history_schema()),
+            ..Part::default()
+        };
+        let path = self.view.layout.history(&self.entity.name, &file.file.name);
+        Ok(Input::Rows(rows::read(self.view.files, &path, part)?))
+    }
+}

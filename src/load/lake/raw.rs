@@ -1,0 +1,219 @@
+//! Bodies, rejects and quality issues as immutable files, one of each per commit.
+use super::{
+    files::{Files, Finished},
+    layout::{Layout, commit_file},
+    rows::{self, Part, Writer},
+    state::{KeptFile, RejectFile},
+};
+use crate::{
+    decode::{Issue, Reject},
+    error::{Error, Kind, Result},
+    load::{RawRecord, StoredReject, fold},
+    time::Timestamp,
+};
+use arrow::{
+    array::{
+        Array, ArrayRef, BinaryArray, BooleanArray, Int64Array, RecordBatch, StringArray,
+        TimestampMicrosecondArray,
+    },
+    datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+};
+use bytes::Bytes;
+use std::{path::PathBuf, sync::Arc};
+
+const TIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+/// Bodies put into one batch: bounds the copies in memory.
+const CHUNK: usize = 512;
+
+fn schema(fields: &[(&str, DataType, bool)]) -> SchemaRef {
+    Arc::new(Schema::new(
+        fields.iter().map(|(n, ty, null)| Field::new(*n, ty.clone(), *null)).collect::<Vec<_>>(),
+    ))
+}
+
+fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+    RecordBatch::try_new(Arc::clone(schema), columns).map_err(fold::arrow)
+}
+
+fn times(at: impl Iterator<Item = Timestamp>) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::from_iter_values(at.map(|t| t.0)))
+}
+
+fn texts<'a>(of: impl Iterator<Item = &'a str>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(of))
+}
+
+/// Puts a finished file in its place, durably.
+pub(super) fn keep(files: &Files, finished: &Finished, commit_no: i64, rows: usize) -> Result<KeptFile> {
+    files.place(finished)?;
+    if let Some(folder) = finished.path.parent() {
+        files.sync_folder(folder)?;
+    }
+    let name = finished.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(KeptFile { name, commit_no, rows: u64::try_from(rows).unwrap_or(u64::MAX), bytes: finished.bytes })
+}
+
+/// Low half of the body's xxh3-128.
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+fn body_hash(body: &[u8]) -> i64 {
+    (twox_hash::XxHash3_128::oneshot(body) as u64).cast_signed()
+}
+
+pub(super) fn write(
+    files: &Files,
+    layout: &Layout,
+    stream: &str,
+    records: &[RawRecord],
+) -> Result<Option<KeptFile>> {
+    let Some(first) = records.first() else { return Ok(None) };
+    let schema = schema(&[
+        ("key", DataType::Utf8, false),
+        ("version", DataType::Int64, false),
+        ("read_at", TIME, false),
+        ("body_hash", DataType::Int64, false),
+        ("deleted", DataType::Boolean, false),
+        ("body", DataType::Utf8, false),
+    ]);
+    let path = layout.raw(stream, &commit_file(first.commit_no));
+    let mut writer = Writer::create(files, &path, Arc::clone(&schema), Some("body"))?;
+    for chunk in records.chunks(CHUNK) {
+        let mut bodies = Vec::with_capacity(chunk.len());
+        for record in chunk {
+            bodies.push(std::str::from_utf8(&record.body).map_err(|e| {
+                Error::new(Kind::Bug, "an accepted body is not UTF-8").with("key", &record.key).because(e)
+            })?);
+        }
+        writer.write(&batch(
+            &schema,
+            vec![
+                texts(chunk.iter().map(|r| r.key.as_str())),
+                Arc::new(Int64Array::from_iter_values(chunk.iter().map(|r| r.version))),
+                times(chunk.iter().map(|r| r.read_at)),
+                Arc::new(Int64Array::from_iter_values(chunk.iter().map(|r| body_hash(&r.body)))),
+                Arc::new(BooleanArray::from_iter(chunk.iter().map(|r| Some(r.deleted)))),
+                texts(bodies.into_iter()),
+            ],
+        )?)?;
+    }
+    keep(files, &writer.finish()?, first.commit_no, records.len()).map(Some)
+}
+
+pub(super) fn read(files: &Files, layout: &Layout, stream: &str, file: &KeptFile) -> Result<Vec<RawRecord>> {
+    let mut found = Vec::new();
+    for batch in rows::read(files, &layout.raw(stream, &file.name), Part::default())? {
+        let batch = batch?;
+        let keys: &StringArray = fold::column(&batch, "key")?;
+        let versions: &Int64Array = fold::column(&batch, "version")?;
+        let read_at: &TimestampMicrosecondArray = fold::column(&batch, "read_at")?;
+        let deleted: &BooleanArray = fold::column(&batch, "deleted")?;
+        let bodies: &StringArray = fold::column(&batch, "body")?;
+        found.extend((0..batch.num_rows()).map(|row| RawRecord {
+            key: keys.value(row).to_owned(),
+            version: versions.value(row),
+            read_at: Timestamp(read_at.value(row)),
+            deleted: deleted.value(row),
+            body: Bytes::copy_from_slice(bodies.value(row).as_bytes()),
+            commit_no: file.commit_no,
+        }));
+    }
+    Ok(found)
+}
+
+fn rejects_path(layout: &Layout, name: &str) -> PathBuf {
+    layout.kept("rejects", None).join(name)
+}
+
+pub(super) fn write_rejects(
+    files: &Files,
+    layout: &Layout,
+    number: i64,
+    rejects: &[&Reject],
+) -> Result<Option<RejectFile>> {
+    if rejects.is_empty() {
+        return Ok(None);
+    }
+    let schema = schema(&[
+        ("stream", DataType::Utf8, false),
+        ("key", DataType::Utf8, true),
+        ("rule", DataType::Utf8, false),
+        ("pointer", DataType::Utf8, false),
+        ("message", DataType::Utf8, false),
+        ("asked_at", TIME, false),
+        ("body", DataType::Binary, false),
+    ]);
+    let path = rejects_path(layout, &commit_file(number));
+    let mut writer = Writer::create(files, &path, Arc::clone(&schema), Some("body"))?;
+    for chunk in rejects.chunks(CHUNK) {
+        writer.write(&batch(
+            &schema,
+            vec![
+                texts(chunk.iter().map(|r| r.stream.as_str())),
+                Arc::new(StringArray::from_iter(chunk.iter().map(|r| r.key.as_deref()))),
+                texts(chunk.iter().map(|r| r.rule.as_str())),
+                texts(chunk.iter().map(|r| r.pointer.as_str())),
+                texts(chunk.iter().map(|r| r.message.as_str())),
+                times(chunk.iter().map(|r| r.asked_at)),
+                Arc::new(BinaryArray::from_iter_values(chunk.iter().map(|r| &r.body))),
+            ],
+        )?)?;
+    }
+    let file = keep(files, &writer.finish()?, number, rejects.len())?;
+    Ok(Some(RejectFile { file, resolved: std::collections::BTreeSet::new() }))
+}
+
+/// Those of one file that were not redriven.
+pub(super) fn read_rejects(files: &Files, layout: &Layout, file: &RejectFile) -> Result<Vec<StoredReject>> {
+    let number = file.file.commit_no;
+    let mut found = Vec::new();
+    let mut ordinal = 0_u64;
+    for batch in rows::read(files, &rejects_path(layout, &file.file.name), Part::default())? {
+        let batch = batch?;
+        let text = |name| fold::column::<StringArray>(&batch, name);
+        let (streams, keys, rules) = (text("stream")?, text("key")?, text("rule")?);
+        let (pointers, messages) = (text("pointer")?, text("message")?);
+        let asked_at: &TimestampMicrosecondArray = fold::column(&batch, "asked_at")?;
+        let bodies: &BinaryArray = fold::column(&batch, "body")?;
+        for row in 0..batch.num_rows() {
+            let reject = Reject {
+                stream: streams.value(row).to_owned(),
+                key: keys.is_valid(row).then(|| keys.value(row).to_owned()),
+                rule: rules.value(row).to_owned(),
+                pointer: pointers.value(row).to_owned(),
+                message: messages.value(row).to_owned(),
+                asked_at: Timestamp(asked_at.value(row)),
+                body: Bytes::copy_from_slice(bodies.value(row)),
+            };
+            if !file.resolved.contains(&ordinal) {
+                found.push(StoredReject { id: format!("{number}-{ordinal}"), commit_no: number, reject });
+            }
+            ordinal += 1;
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn write_issues(
+    files: &Files,
+    layout: &Layout,
+    number: i64,
+    issues: &[Issue],
+) -> Result<Option<KeptFile>> {
+    if issues.is_empty() {
+        return Ok(None);
+    }
+    let names = ["entity", "id", "rule", "column", "message"];
+    let schema = schema(&names.map(|n| (n, DataType::Utf8, false)));
+    let path = layout.kept("issues", None).join(commit_file(number));
+    let mut writer = Writer::create(files, &path, Arc::clone(&schema), None)?;
+    writer.write(&batch(
+        &schema,
+        vec![
+            texts(issues.iter().map(|i| i.entity.as_str())),
+            texts(issues.iter().map(|i| i.id.as_str())),
+            texts(issues.iter().map(|i| i.rule.as_str())),
+            texts(issues.iter().map(|i| i.column.as_str())),
+            texts(issues.iter().map(|i| i.message.as_str())),
+        ],
+    )?)?;
+    keep(files, &writer.finish()?, number, issues.len()).map(Some)
+}

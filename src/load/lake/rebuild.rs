@@ -1,0 +1,141 @@
+//! Builds a stream's tables again, aside, compares, and swaps them in by one state replacement.
+use super::{
+    connection::Connection,
+    layout::aside_file,
+    shelf::{Index, Shelf},
+    state::Table,
+};
+use crate::{
+    entity::Entity,
+    error::{Error, Kind, Result},
+    load::{Commit, Committed, Diff, fold},
+};
+use arrow::{
+    array::StringArray,
+    row::{RowConverter, SortField},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// Tables that nobody sees yet. Their files are garbage unless swapped in.
+#[derive(Debug)]
+pub(super) struct Aside {
+    pub(super) stream: String,
+    tables: BTreeMap<String, Table>,
+    indexes: BTreeMap<String, Index>,
+    files: u64,
+}
+
+impl Connection {
+    pub(super) fn rebuild_begin(&mut self, stream: &str) -> Result<()> {
+        self.held.check()?;
+        let files = self.aside.take().map_or(0, |old| old.files);
+        self.aside = Some(Aside {
+            stream: stream.to_owned(),
+            tables: BTreeMap::new(),
+            indexes: BTreeMap::new(),
+            files,
+        });
+        Ok(())
+    }
+    /// Commits into the tables aside; checkpoint, bodies and rejects are left alone.
+    pub(super) fn commit_aside(&mut self, commit: &Commit) -> Result<Committed> {
+        self.held.check()?;
+        let number =
+            commit.as_of.ok_or_else(|| Error::new(Kind::Bug, "a rebuilding commit needs its number"))?;
+        let mut aside = self.aside.take().ok_or_else(not_begun)?;
+        let outcome = self.write_aside(&mut aside, commit, number);
+        self.aside = Some(aside);
+        outcome
+    }
+    fn write_aside(&self, aside: &mut Aside, commit: &Commit, number: i64) -> Result<Committed> {
+        let plan = self.plan(&self.view_of(&aside.tables, &aside.indexes), commit, number)?;
+        let Some(plan) = plan else { return Ok(Committed { commit_no: number, ..Committed::default() }) };
+        let mut done = plan.done;
+        for (name, draft) in plan.drafts {
+            aside.files += 1;
+            let entity = Arc::clone(&draft.entity);
+            let file = aside_file(number, self.held.state.epoch, aside.files);
+            let Some((file, rows)) = draft.keep(&self.files, &self.layout, &file, number)? else { continue };
+            done.bytes += file.file.bytes;
+            let table = aside.tables.entry(name.clone()).or_default();
+            aside.indexes.entry(name).or_default().absorb(&entity, table.history.len(), &file, 0, &rows)?;
+            table.history.push(file);
+        }
+        Ok(done)
+    }
+    pub(super) fn rebuild_end(&mut self, apply: bool) -> Result<Vec<Diff>> {
+        self.held.check()?;
+        let aside = self.aside.take().ok_or_else(not_begun)?;
+        let fed = self.held.state.streams.get(&aside.stream).map(|s| s.feeds.clone()).unwrap_or_default();
+        let names: BTreeSet<String> = fed.into_iter().chain(aside.tables.keys().cloned()).collect();
+        let mut diffs = Vec::new();
+        for entity in names.iter().filter_map(|name| self.entities.get(name)) {
+            let (old, new) = (self.view(), self.view_of(&aside.tables, &aside.indexes));
+            diffs.push(diff(&old.shelf(entity), &new.shelf(entity))?);
+        }
+        let garbage = if apply { self.swap(aside, &names)? } else { aside.tables };
+        for (name, table) in garbage {
+            for file in table.history {
+                self.files.remove(&self.layout.history(&name, &file.file.name))?;
+            }
+        }
+        Ok(diffs)
+    }
+    /// What was replaced.
+    fn swap(&mut self, mut aside: Aside, names: &BTreeSet<String>) -> Result<BTreeMap<String, Table>> {
+        let mut next = self.held.state.clone();
+        let mut replaced = BTreeMap::new();
+        for name in names {
+            let table = next.tables.entry(name.clone()).or_default();
+            let history = aside.tables.remove(name).map(|t| t.history).unwrap_or_default();
+            let old = std::mem::replace(&mut table.history, history);
+            table.fresh = true;
+            replaced.insert(name.clone(), Table { history: old, ..Table::default() });
+        }
+        self.held.replace(next)?;
+        for name in names {
+            self.indexes.insert(name.clone(), aside.indexes.remove(name).unwrap_or_default());
+        }
+        self.publish_tables(names)?;
+        Ok(replaced)
+    }
+}
+
+fn not_begun() -> Error {
+    Error::new(Kind::Bug, "no rebuild was begun")
+}
+
+/// Every current row's own columns, hashed, by key.
+fn own(shelf: &Shelf<'_>, entity: &Entity) -> Result<HashMap<u128, u128>> {
+    let fields = entity.columns.iter().map(|c| SortField::new(c.ty.arrow())).collect();
+    let converter = RowConverter::new(fields).map_err(fold::arrow)?;
+    let mut found = HashMap::new();
+    shelf.batches(|batch| {
+        let columns: Vec<_> =
+            entity.columns.iter().filter_map(|c| batch.column_by_name(&c.name).cloned()).collect();
+        let rows = converter.convert_columns(&columns).map_err(fold::arrow)?;
+        let ids: &StringArray = fold::column(&batch, "id")?;
+        let hashed = rows.iter().map(|row| twox_hash::XxHash3_128::oneshot(row.as_ref()));
+        found.extend(ids.iter().flatten().map(crate::load::key_hash).zip(hashed));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn diff(old: &Shelf<'_>, new: &Shelf<'_>) -> Result<Diff> {
+    let entity = old.entity;
+    let mut before = own(old, entity)?;
+    let mut diff = Diff { entity: entity.name.clone(), ..Diff::default() };
+    for (key, hash) in own(new, entity)? {
+        match before.remove(&key) {
+            None => diff.added += 1,
+            Some(was) if was == hash => diff.same += 1,
+            Some(_) => diff.changed += 1,
+        }
+    }
+    diff.removed = u64::try_from(before.len()).unwrap_or(u64::MAX);
+    Ok(diff)
+}

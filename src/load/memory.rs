@@ -1,0 +1,395 @@
+//! A destination of plain maps, for simulations: small, obviously right, and able to outlive a dead writer.
+//!
+//! Absent on purpose: a lock. Whoever opens takes over, so that fencing alone is what is tested.
+use super::{
+    Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, Rows, StoredReject,
+    fold::{self, Census, ChildChanges, Held, HeldRows, Keys, REMOVE, UPSERT},
+    key_hash,
+};
+use crate::{
+    checkpoint::Checkpoint,
+    decode::Issue,
+    entity::Entity,
+    error::{Error, Kind, Result},
+    id::Owner,
+    time::Timestamp,
+};
+use arrow::{array::RecordBatch, compute::concat_batches};
+use bytes::Bytes;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+/// Everything that survives a process.
+#[derive(Clone, Debug, Default)]
+pub struct Store(BTreeMap<Owner, Stored>);
+
+#[derive(Clone, Debug, Default)]
+struct Stored {
+    opened: Opened,
+    tables: BTreeMap<String, Table>,
+    /// Main entity of each stream that ever wrote rows.
+    mains: BTreeMap<String, Arc<Entity>>,
+    raw: Vec<(String, RawRecord)>,
+    rejects: Vec<StoredReject>,
+    resolved: BTreeSet<String>,
+    issues: Vec<Issue>,
+    runs: Vec<serde_json::Value>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Table {
+    /// By id.
+    current: BTreeMap<String, Row>,
+    /// One row each, of `Entity::history_schema`, oldest first.
+    history: Vec<RecordBatch>,
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    held: Held<()>,
+    /// One row of `Entity::schema`.
+    batch: RecordBatch,
+}
+
+/// A writer on a shared store.
+#[derive(Debug)]
+pub struct Memory {
+    store: Arc<Mutex<Store>>,
+    mine: Option<Mine>,
+}
+
+#[derive(Debug)]
+struct Mine {
+    owner: Owner,
+    epoch: i64,
+    entities: Vec<Arc<Entity>>,
+    aside: Option<(String, Stored)>,
+}
+
+impl Memory {
+    /// A writer that is not opened yet.
+    pub fn new(store: Arc<Mutex<Store>>) -> Self {
+        Self { store, mine: None }
+    }
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+    fn mine(&self) -> Result<&Mine> {
+        self.mine.as_ref().ok_or_else(|| Error::new(Kind::Bug, "the destination is not open"))
+    }
+    /// Runs `act` on what is stored, unless another writer took over.
+    fn with<T>(&self, act: impl FnOnce(&Mine, &mut Stored) -> Result<T>) -> Result<T> {
+        let mine = self.mine()?;
+        let mut store = self.lock();
+        let stored = store.0.entry(mine.owner.clone()).or_default();
+        if stored.opened.epoch != mine.epoch {
+            return Err(Error::new(
+                Kind::Stale,
+                "another writer took this connection over; nothing was written",
+            )
+            .with("owner", &mine.owner));
+        }
+        act(mine, stored)
+    }
+}
+
+impl Table {
+    fn held(&self) -> HeldRows<&String> {
+        let mut all = HeldRows::new();
+        for (id, row) in &self.current {
+            let Held { rank, alive, parent, .. } = row.held;
+            all.insert(key_hash(id), Held { rank, alive, parent, place: id });
+        }
+        all
+    }
+    fn write(&mut self, entity: &Entity, row: RecordBatch, op: &str, commit_no: i64) -> Result<()> {
+        self.history.push(fold::as_history(&row, entity.history_schema(), op, commit_no)?);
+        let (id, held) = {
+            let keys = Keys::of(&row, entity)?;
+            (keys.id(0).to_owned(), keys.held(0, ()))
+        };
+        if op == REMOVE {
+            self.current.remove(&id);
+        } else {
+            self.current.insert(id, Row { held, batch: row });
+        }
+        Ok(())
+    }
+}
+
+impl Stored {
+    /// Nothing is changed when this fails `Guard`; what fails later is a bug.
+    fn apply(&mut self, mine: &Mine, commit: &Commit, number: i64) -> Result<Committed> {
+        let mut done = Committed { commit_no: number, ..Committed::default() };
+        if let Some(rows) = &commit.rows {
+            fold::prove(&mine.owner, rows)?;
+        }
+        let main = commit.rows.as_ref().map(|rows| &rows.entity).or_else(|| self.mains.get(&commit.stream));
+        let Some(main) = main.cloned() else { return Ok(done) };
+        let missing = self.missing(commit, &main)?;
+        self.mains.insert(commit.stream.clone(), Arc::clone(&main));
+        if let Some(rows) = &commit.rows {
+            self.upsert(rows, commit, &mut done)?;
+        }
+        if let Some(scan) = &commit.scan {
+            let keep = commit.keep_raw.then_some(commit.stream.as_str());
+            done.deleted = self.bury(&main, scan.asked_at, keep, number, |key, _| missing.contains(&key))?;
+            for child in mine.entities.iter().filter(|e| is_child(e, &main)) {
+                let of_missing = |_, parent: u128| missing.contains(&parent);
+                done.child_changes += self.bury(child, scan.asked_at, None, number, of_missing)?;
+            }
+        }
+        Ok(done)
+    }
+    fn missing(&self, commit: &Commit, main: &Entity) -> Result<HashSet<u128>> {
+        let Some(scan) = &commit.scan else { return Ok(HashSet::new()) };
+        let none = Table::default();
+        let held = self.tables.get(&main.name).unwrap_or(&none).held();
+        let keys = commit.rows.as_ref().map(|rows| Keys::of(&rows.main, main)).transpose()?;
+        let mut census = Census::new(scan, keys.as_ref(), &held)?;
+        for (key, row) in &held {
+            census.count(*key, row);
+        }
+        census.missing()
+    }
+    fn upsert(&mut self, rows: &Rows, commit: &Commit, done: &mut Committed) -> Result<()> {
+        let table = self.tables.entry(rows.entity.name.clone()).or_default();
+        let keys = Keys::of(&rows.main, &rows.entity)?;
+        let changed = fold::changed(&keys, &table.held());
+        for row in &changed {
+            table.write(&rows.entity, rows.main.slice(*row, 1), UPSERT, done.commit_no)?;
+            if commit.keep_raw {
+                let body = rows.bodies.get(*row).cloned().unwrap_or_default();
+                self.raw.push((
+                    commit.stream.clone(),
+                    raw(&keys.held(*row, ()), keys.id(*row), body, done.commit_no),
+                ));
+            }
+        }
+        done.changed = count(changed.len());
+        done.unchanged = count(keys.len()) - done.changed;
+        let changed: HashSet<u128> = changed.into_iter().map(|row| keys.key(row)).collect();
+        for (child, batch) in &rows.children {
+            let table = self.tables.entry(child.name.clone()).or_default();
+            let keys = Keys::of(batch, child)?;
+            let held = table.held();
+            let ChildChanges { write, remove } = fold::child_changes(&keys, &changed, &held);
+            let gone: BTreeSet<String> =
+                remove.iter().filter_map(|k| held.get(k)).map(|h| h.place.clone()).collect();
+            done.child_changes += count(write.len()) + count(gone.len());
+            for row in gone.iter().filter_map(|id| table.current.get(id).cloned()).collect::<Vec<_>>() {
+                table.write(child, row.batch, REMOVE, done.commit_no)?;
+            }
+            for row in write {
+                table.write(child, batch.slice(row, 1), UPSERT, done.commit_no)?;
+            }
+        }
+        Ok(())
+    }
+    /// Tombstones the living rows that `which` (own key, parent's key) names; how many. `keep`: stream for raw.
+    fn bury(
+        &mut self,
+        entity: &Entity,
+        asked_at: Timestamp,
+        keep: Option<&str>,
+        number: i64,
+        which: impl Fn(u128, u128) -> bool,
+    ) -> Result<u64> {
+        let table = self.tables.entry(entity.name.clone()).or_default();
+        let living =
+            table.current.iter().filter(|(id, row)| row.held.alive && which(key_hash(id), row.held.parent));
+        let living: Vec<(String, RecordBatch)> =
+            living.map(|(id, row)| (id.clone(), row.batch.clone())).collect();
+        for (id, row) in &living {
+            let row = fold::buried(row, asked_at)?;
+            let now = Keys::of(&row, entity)?.held(0, ());
+            table.write(entity, row, UPSERT, number)?;
+            if let Some(stream) = keep {
+                let record = raw(&now, id, Bytes::new(), number);
+                self.raw.push((stream.to_owned(), RawRecord { deleted: true, ..record }));
+            }
+        }
+        Ok(count(living.len()))
+    }
+    fn keep_rejects(&mut self, commit: &Commit, number: i64) {
+        self.resolved.extend(commit.resolves.iter().cloned());
+        let open = self.rejects.iter().filter(|r| !self.resolved.contains(&r.id));
+        let mut seen: HashSet<u128> = open.map(|r| fold::reject_hash(&r.reject)).collect();
+        for reject in commit.rejects.iter().filter(|r| seen.insert(fold::reject_hash(r))) {
+            let ordinal = self.rejects.iter().filter(|r| r.commit_no == number).count();
+            let id = format!("{number}-{ordinal}");
+            self.rejects.push(StoredReject { id, commit_no: number, reject: reject.clone() });
+        }
+        self.issues.extend(commit.issues.iter().cloned());
+    }
+}
+
+fn raw(held: &Held<()>, key: &str, body: Bytes, commit_no: i64) -> RawRecord {
+    RawRecord {
+        key: key.to_owned(),
+        version: held.rank.version,
+        read_at: Timestamp(held.rank.observed_at),
+        deleted: false,
+        body,
+        commit_no,
+    }
+}
+
+fn is_child(entity: &Entity, main: &Entity) -> bool {
+    entity.parent.as_ref().is_some_and(|p| p.entity == main.name)
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+impl Destination for Memory {
+    async fn open(&mut self, owner: &Owner, entities: &[Arc<Entity>]) -> Result<Opened> {
+        let opened = {
+            let mut store = self.lock();
+            let stored = store.0.entry(owner.clone()).or_default();
+            stored.opened.epoch += 1;
+            stored.opened.clone()
+        };
+        self.mine = Some(Mine {
+            owner: owner.clone(),
+            epoch: opened.epoch,
+            entities: entities.to_vec(),
+            aside: None,
+        });
+        Ok(opened)
+    }
+    async fn commit(&mut self, commit: Commit) -> Result<Committed> {
+        if let Some(mut mine) =
+            self.mine.take_if(|m| m.aside.as_ref().is_some_and(|(s, _)| *s == commit.stream))
+        {
+            let outcome = commit_aside(&mut mine, commit);
+            self.mine = Some(mine);
+            return outcome;
+        }
+        self.with(|mine, stored| {
+            commit.checkpoint.may_follow(stored.opened.checkpoints.get(&commit.stream))?;
+            let number = stored.opened.commit_no + 1;
+            let done = stored.apply(mine, &commit, number)?;
+            stored.keep_rejects(&commit, number);
+            stored.opened.commit_no = number;
+            stored.opened.checkpoints.insert(commit.stream.clone(), commit.checkpoint);
+            Ok(done)
+        })
+    }
+    async fn publish(&mut self, _stream: &str) -> Result<u64> {
+        self.with(|_, _| Ok(0))
+    }
+    async fn close(&mut self) -> Result<()> {
+        self.mine = None;
+        Ok(())
+    }
+    async fn peek(&mut self, owner: &Owner) -> Result<Option<Opened>> {
+        Ok(self.lock().0.get(owner).map(|stored| stored.opened.clone()))
+    }
+    async fn read(&mut self, entity: &Entity, layer: Layer) -> Result<Vec<RecordBatch>> {
+        self.with(|_, stored| {
+            let Some(table) = stored.tables.get(&entity.name) else { return Ok(Vec::new()) };
+            let all = match layer {
+                Layer::Current => {
+                    concat_batches(&entity.schema(), table.current.values().map(|row| &row.batch))
+                }
+                Layer::History => concat_batches(&entity.history_schema(), &table.history),
+            };
+            Ok(vec![all.map_err(fold::arrow)?])
+        })
+    }
+    async fn raw_after(&mut self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
+        self.with(|_, stored| {
+            let of_stream: Vec<&RawRecord> =
+                stored.raw.iter().filter(|(s, _)| s == stream).map(|(_, r)| r).collect();
+            let Some(first) = of_stream.iter().map(|r| r.commit_no).filter(|no| *no > after).min() else {
+                return Ok(None);
+            };
+            Ok(Some((first, of_stream.into_iter().filter(|r| r.commit_no == first).cloned().collect())))
+        })
+    }
+    async fn rejects(&mut self, owner: &Owner) -> Result<Vec<StoredReject>> {
+        let store = self.lock();
+        let Some(stored) = store.0.get(owner) else { return Ok(Vec::new()) };
+        Ok(stored.rejects.iter().filter(|r| !stored.resolved.contains(&r.id)).cloned().collect())
+    }
+    async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
+        self.with(|_, stored| {
+            match to {
+                Some(to) => stored.opened.checkpoints.insert(stream.to_owned(), to),
+                None => stored.opened.checkpoints.remove(stream),
+            };
+            Ok(())
+        })
+    }
+    async fn record_run(&mut self, summary: &serde_json::Value) -> Result<()> {
+        self.with(|_, stored| {
+            stored.runs.push(summary.clone());
+            Ok(())
+        })
+    }
+    async fn runs(&mut self, owner: &Owner, limit: usize) -> Result<Vec<serde_json::Value>> {
+        let store = self.lock();
+        let Some(stored) = store.0.get(owner) else { return Ok(Vec::new()) };
+        Ok(stored.runs.iter().rev().take(limit).cloned().collect())
+    }
+    async fn rebuild_begin(&mut self, stream: &str) -> Result<()> {
+        self.with(|_, _| Ok(()))?;
+        if let Some(mine) = &mut self.mine {
+            mine.aside = Some((stream.to_owned(), Stored::default()));
+        }
+        Ok(())
+    }
+    async fn rebuild_end(&mut self, apply: bool) -> Result<Vec<Diff>> {
+        let aside = self.mine.as_mut().and_then(|mine| mine.aside.take());
+        let (stream, aside) = aside.ok_or_else(|| Error::new(Kind::Bug, "no rebuild was begun"))?;
+        self.with(|mine, stored| {
+            let main = stored.mains.get(&stream).or_else(|| aside.mains.get(&stream)).cloned();
+            let Some(main) = main else { return Ok(Vec::new()) };
+            let mut diffs = Vec::new();
+            for entity in mine.entities.iter().filter(|e| e.name == main.name || is_child(e, &main)) {
+                let old = stored.tables.get(&entity.name).cloned().unwrap_or_default();
+                let new = aside.tables.get(&entity.name).cloned().unwrap_or_default();
+                diffs.push(diff(entity, &old, &new)?);
+                if apply {
+                    stored.tables.insert(entity.name.clone(), new);
+                }
+            }
+            Ok(diffs)
+        })
+    }
+}
+
+fn commit_aside(mine: &mut Mine, commit: Commit) -> Result<Committed> {
+    let number = commit.as_of.ok_or_else(|| Error::new(Kind::Bug, "a rebuilding commit needs its number"))?;
+    let Some((stream, mut aside)) = mine.aside.take() else {
+        return Err(Error::new(Kind::Bug, "no rebuild was begun"));
+    };
+    let outcome = aside.apply(mine, &Commit { keep_raw: false, ..commit }, number);
+    mine.aside = Some((stream, aside));
+    outcome
+}
+
+/// By id and own columns.
+fn diff(entity: &Entity, old: &Table, new: &Table) -> Result<Diff> {
+    let own = |table: &Table| -> HashMap<String, Vec<arrow::array::ArrayRef>> {
+        let columns = |row: &Row| {
+            entity.columns.iter().filter_map(|c| row.batch.column_by_name(&c.name).cloned()).collect()
+        };
+        table.current.iter().map(|(id, row)| (id.clone(), columns(row))).collect()
+    };
+    let (old, new) = (own(old), own(new));
+    let mut diff = Diff { entity: entity.name.clone(), ..Diff::default() };
+    for (id, row) in &new {
+        match old.get(id) {
+            None => diff.added += 1,
+            Some(before) if before == row => diff.same += 1,
+            Some(_) => diff.changed += 1,
+        }
+    }
+    diff.removed = count(old.keys().filter(|id| !new.contains_key(*id)).count());
+    Ok(diff)
+}

@@ -1,0 +1,7 @@
+//! Every destination passes one contract; the lake also survives death at every effect.
+mod build;
+mod check;
+mod contract;
+mod crash;
+mod lake;
+mod memory;

@@ -1,0 +1,256 @@
+//! Death at every effect on the file system: the process dies before it, or the power fails right after it. Whatever
+//! was there is intact, the act under way happened wholly or not at all, and doing it again ends the same.
+use super::{
+    build::*,
+    check::{self, Shown},
+    lake::folder,
+};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+use tidegate::{
+    error::Result,
+    load::{
+        Commit, Destination,
+        lake::{Effect, Files, Lake, Watch},
+        memory::Memory,
+    },
+};
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    /// It stops before the effect.
+    Killed,
+    /// The effect is done, then the power fails: what was not synced is cut in half or undone.
+    PowerFails,
+}
+
+#[derive(Default)]
+struct Fate {
+    armed: bool,
+    seen: usize,
+    die_at: Option<(usize, End)>,
+    dead: bool,
+    /// Files written and not synced.
+    torn: BTreeSet<PathBuf>,
+    /// Names changed and not synced: what was there before.
+    undo: Vec<(PathBuf, Option<Vec<u8>>)>,
+}
+
+#[derive(Clone, Default)]
+struct Reaper(Arc<Mutex<Fate>>);
+
+impl Fate {
+    fn note(&mut self, effect: Effect<'_>) {
+        let before = |path: &Path| (path.to_owned(), fs::read(path).ok());
+        match effect {
+            Effect::Create(path) => drop(self.torn.insert(path.to_owned())),
+            Effect::Sync(path) => drop(self.torn.remove(path)),
+            Effect::Rename { to, .. } => self.undo.push(before(to)),
+            Effect::Remove(path) if path.is_file() => self.undo.push(before(path)),
+            Effect::SyncFolder(folder) => self.undo.retain(|(path, _)| path.parent() != Some(folder)),
+            Effect::Remove(_) | Effect::Folder(_) => {}
+        }
+    }
+    fn lose_power(&mut self) {
+        for path in &self.torn {
+            if let Ok(file) = fs::File::options().write(true).open(path) {
+                file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+            }
+        }
+        for (path, was) in self.undo.drain(..).rev() {
+            match was {
+                Some(bytes) => fs::write(path, bytes).unwrap(),
+                None => drop(fs::remove_file(path)),
+            }
+        }
+    }
+}
+
+impl Watch for Reaper {
+    fn before(&self, effect: Effect<'_>) -> io::Result<()> {
+        let mut fate = self.0.lock().unwrap();
+        if !fate.armed {
+            return Ok(());
+        }
+        fate.seen += 1;
+        if fate.dead || fate.die_at == Some((fate.seen, End::Killed)) {
+            fate.dead = true;
+            return Err(io::Error::other("killed"));
+        }
+        fate.note(effect);
+        Ok(())
+    }
+    fn after(&self, _: Effect<'_>) -> io::Result<()> {
+        let mut fate = self.0.lock().unwrap();
+        if fate.armed && fate.die_at == Some((fate.seen, End::PowerFails)) {
+            fate.dead = true;
+            fate.lose_power();
+            return Err(io::Error::other("power failed"));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone)]
+enum Step {
+    Open,
+    Commit(Box<Commit>),
+    Publish,
+    Rebuild(Vec<Bill>),
+}
+
+async fn take<D: Destination>(d: &mut D, step: &Step) -> Result<()> {
+    match step {
+        Step::Open => d.open(&acme(), &entities()).await.map(drop),
+        Step::Commit(commit) => d.commit(commit.as_ref().clone()).await.map(drop),
+        Step::Publish => d.publish("bills").await.map(drop),
+        Step::Rebuild(bills) => {
+            d.rebuild_begin("bills").await?;
+            d.commit(Commit { as_of: Some(1), ..commit(bills) }).await?;
+            d.rebuild_end(true).await.map(drop)
+        }
+    }
+}
+
+/// Loads, moves between months both ways, removals, a scan, a rejected record, a rebuild.
+fn series() -> Vec<Step> {
+    let first = [
+        bill("a", 1, 1, Some(JANUARY), 1, &[("a1", 1), ("a2", 2)]),
+        bill("b", 1, 1, Some(FEBRUARY), 1, &[("b1", 1)]),
+        bill("c", 1, 1, None, 1, &[]),
+    ];
+    let second =
+        [bill("a", 2, 2, Some(FEBRUARY), 2, &[("a1", 1)]), bill("b", 2, 2, Some(JANUARY), 2, &[("b1", 1)])];
+    let loaded = Commit { rejects: vec![reject("x", "{}")], checkpoint: checkpoint(1), ..commit(&first) };
+    let changed = Commit { resolves: vec!["1-0".into()], checkpoint: checkpoint(2), ..commit(&second) };
+    let scanned = Commit { scan: Some(scan(&["a"], 9, 1.0)), ..empty("bills", 3) };
+    let rebuilt = [bill("a", 2, 2, None, 3, &[("a1", 1)]), bill("d", 1, 1, Some(JANUARY), 1, &[("d1", 1)])];
+    vec![
+        Step::Open,
+        Step::Commit(Box::new(loaded)),
+        Step::Publish,
+        Step::Commit(Box::new(changed)),
+        Step::Publish,
+        Step::Commit(Box::new(scanned)),
+        Step::Rebuild(rebuilt.to_vec()),
+    ]
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy(&path, &target) } else { drop(fs::copy(&path, &target).unwrap()) }
+    }
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// What a reader that only globs would see: every file whole, no id twice.
+fn glob(root: &Path) {
+    for entity in [bills(), lines()] {
+        let mut rows = Vec::new();
+        for path in files_below(&root.join(&entity.name))
+            .iter()
+            .filter(|p| p.extension().is_some_and(|x| x == "parquet"))
+        {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(path).unwrap()).unwrap();
+            rows.extend(reader.build().unwrap().map(|batch| batch.unwrap()));
+        }
+        check::by_id(check::shown(&rows));
+    }
+}
+
+/// Every file that counts is there, and nothing else.
+fn no_garbage(root: &Path, lake: &Lake) {
+    for entity in [bills(), lines()] {
+        let found = |folder: PathBuf| files_below(&folder).into_iter().collect::<BTreeSet<_>>();
+        let named = |files: Vec<PathBuf>| files.into_iter().collect::<BTreeSet<_>>();
+        assert_eq!(found(root.join(&entity.name)), named(lake.current_files(&acme(), &entity.name).unwrap()));
+        let history = root.join("history").join(&entity.name);
+        assert_eq!(found(history), named(lake.history_files(&acme(), &entity.name).unwrap()));
+    }
+    let unfinished =
+        |p: &PathBuf| p.extension().is_some_and(|x| x == "tmp") && !p.ends_with(".state.json.tmp");
+    assert_eq!(files_below(root).into_iter().find(unfinished), None);
+}
+
+type Seen = (Vec<(String, BTreeMap<String, Shown>, Vec<Shown>)>, Vec<String>);
+
+async fn seen<D: Destination>(d: &mut D) -> Seen {
+    let rejects = d.rejects(&acme()).await.unwrap();
+    (check::everything(d).await, rejects.into_iter().map(|r| r.id).collect())
+}
+
+/// Dies at effect `die_at` of `step`; false when the step has fewer effects.
+async fn dies(start: &Path, step: &Step, die_at: (usize, End), before: &Seen, after: &Seen) -> bool {
+    let work = folder();
+    let root = work.path().join("lake");
+    copy(start, &root);
+    let reaper = Reaper::default();
+    let mut lake = Lake::with_files(root.clone(), Files::watched(Arc::new(reaper.clone())));
+    if !matches!(step, Step::Open) {
+        take(&mut lake, &Step::Open).await.unwrap();
+    }
+    *reaper.0.lock().unwrap() = Fate { armed: true, die_at: Some(die_at), ..Fate::default() };
+    let outcome = take(&mut lake, step).await;
+    drop(lake);
+    if !reaper.0.lock().unwrap().dead {
+        outcome.unwrap();
+        return false;
+    }
+    assert!(outcome.is_err(), "{die_at:?}");
+    glob(&root);
+    let mut lake = Lake::new(root.clone());
+    take(&mut lake, &Step::Open).await.unwrap();
+    no_garbage(&root, &lake);
+    let found = seen(&mut lake).await;
+    assert!(found == *before || found == *after, "{die_at:?}: neither before nor after: {found:#?}");
+    take(&mut lake, step).await.unwrap();
+    take(&mut lake, &Step::Publish).await.unwrap();
+    assert_eq!(seen(&mut lake).await, *after, "{die_at:?}");
+    glob(&root);
+    true
+}
+
+#[tokio::test]
+async fn death_at_any_effect_tears_nothing() {
+    let home = folder();
+    let (mut effects, mut start) = (0, home.path().join("0"));
+    fs::create_dir(&start).unwrap();
+    let mut model = Memory::new(Arc::default());
+    model.open(&acme(), &entities()).await.unwrap();
+    let mut before = seen(&mut model).await;
+    for (n, step) in series().iter().enumerate() {
+        take(&mut model, step).await.unwrap();
+        let after = seen(&mut model).await;
+        for end in [End::Killed, End::PowerFails] {
+            let mut at = 1;
+            while dies(&start, step, (at, end), &before, &after).await {
+                at += 1;
+            }
+            effects += at - 1;
+        }
+        let next = home.path().join(format!("{}", n + 1));
+        copy(&start, &next);
+        let mut lake = Lake::new(next.clone());
+        take(&mut lake, &Step::Open).await.unwrap();
+        take(&mut lake, step).await.unwrap();
+        (start, before) = (next, after);
+    }
+    assert!(effects > 200, "only {effects} effects were tried");
+}
