@@ -1,9 +1,11 @@
 //! tidegate: billing data into your warehouse, with no row lost, no cent wrong, and proof of both.
 //!
 //! `ARCHITECTURE.md` is the map. Modules below stand in the order in which data meets them.
+pub mod config;
 pub mod error;
 pub mod id;
 pub mod secret;
+pub mod telemetry;
 pub mod time;
 
 pub mod wire;
@@ -12,5 +14,13 @@ pub mod checkpoint;
 pub mod decode;
 pub mod entity;
 pub mod manifest;
+pub mod pipeline;
+pub mod schedule;
 
 pub mod load;
+
+pub mod sync;
+
+pub mod app;
+
+pub mod cli;
