@@ -123,17 +123,31 @@ fn wrong(text: &str) -> Error {
         .hint("minute hour day-of-month month day-of-week, for example \"0 2 * * *\" for 02:00 every day")
 }
 
+/// The fields but the last, and what each may hold.
+const FIELDS: [(&str, &str); 4] = [
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of month", "1 to 31"),
+    ("month", "1 to 12, or JAN to DEC"),
+];
+
 fn rules(text: &str) -> Result<Vec<cron::Schedule>> {
     let fields: Vec<&str> = text.split_whitespace().collect();
     let [minute, hour, day, month, weekday] = fields.as_slice() else {
         return Err(wrong(text).with("fields", fields.len()).with("expected", 5));
     };
+    for (i, ((name, expected), field)) in FIELDS.iter().zip(&fields).enumerate() {
+        let alone: Vec<&str> = (0..FIELDS.len()).map(|k| if k == i { field } else { "*" }).collect();
+        if cron::Schedule::from_str(&format!("0 {} *", alone.join(" "))).is_err() {
+            return Err(wrong(text).with(name, field).with("expected", expected));
+        }
+    }
     let weekdays = weekdays(weekday).ok_or_else(|| {
         wrong(text).with("day of week", weekday).with("expected", "0 to 7 (0 and 7 are Sunday) or SUN to SAT")
     })?;
     let rule = |day: &str, weekdays: &str| {
         cron::Schedule::from_str(&format!("0 {minute} {hour} {day} {month} {weekdays}"))
-            .map_err(|e| wrong(text).because(e.to_string()))
+            .map_err(|e| wrong(text).because(e))
     };
     if day.starts_with('*') || weekday.starts_with('*') {
         return Ok(vec![rule(day, &weekdays)?]);

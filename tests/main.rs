@@ -1,1 +1,5 @@
 //! The only integration binary.
+mod args;
+mod config;
+mod pipeline;
+mod schedule;

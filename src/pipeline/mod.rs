@@ -7,11 +7,12 @@ mod raw;
 mod told;
 
 use crate::{
-    config::InputSource,
+    config::{Environment, InputSource},
     error::{Error, Kind, Result},
     id::Owner,
-    manifest::Input,
+    manifest::{Input, InputKind},
     schedule::Schedule,
+    secret::Secret,
     time::Timestamp,
 };
 use chrono_tz::Tz;
@@ -44,6 +45,35 @@ pub struct Pipeline {
     pub raw_keep: bool,
     /// What stops a sync.
     pub limits: Limits,
+}
+
+impl Pipeline {
+    /// The inputs' values, as secrets whatever their kind. Fails `Invalid` when one is missing, or when a host label
+    /// from the environment could lead to another host.
+    pub fn resolve(&self, env: &Environment, inputs: &[Input]) -> Result<BTreeMap<String, Secret>> {
+        let mut values = BTreeMap::new();
+        for (name, source) in &self.inputs {
+            let value = env.text(source)?;
+            let label = inputs.iter().any(|i| i.name == *name && i.kind == InputKind::HostLabel);
+            if label && !is_host_label(&value) {
+                return Err(Error::new(
+                    Kind::Invalid,
+                    format!("`{name}` is not the first part of a host name"),
+                )
+                .with("pipeline", &self.name)
+                .with("expected", "letters, digits and `-`, without dots or slashes"));
+            }
+            values.insert(name.clone(), Secret::new(value));
+        }
+        Ok(values)
+    }
+}
+
+fn is_host_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
 /// Where rows go.
@@ -95,7 +125,7 @@ impl Draft {
     /// The error to give when there is no such connector; `known` are those there are.
     pub fn no_such_connector(&self, known: &[&str]) -> Error {
         let asked = &self.raw.source.connector;
-        told::unknown("connector", &asked.value, known).with("at", told::place(&self.file, asked.referenced))
+        told::unknown("connector", &asked.value, known, &told::place(&self.file, asked.referenced))
     }
     /// Checks everything against what the connector takes and offers.
     /// Fails `Invalid` with file, line, what was expected and the nearest right word.

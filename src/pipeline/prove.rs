@@ -1,7 +1,7 @@
 //! From what is written to what is meant: every check of a pipeline file that needs more than its shape.
-use super::{DestinationSpec, Limits, Pipeline, name_of, raw, told};
+use super::{DestinationSpec, Limits, Pipeline, is_host_label, name_of, raw, told};
 use crate::{
-    config::InputSource,
+    config::{InputSource, Place},
     error::{Error, Kind, Result},
     id::{ConnectionId, Owner, TenantId},
     manifest::{Input, InputKind},
@@ -11,7 +11,7 @@ use crate::{
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use chrono_tz::Tz;
 use serde_saphyr::Spanned;
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 /// Keys of `connection` that every connector has.
 const OWN_KEYS: [&str; 2] = ["time_zone", "base_url"];
@@ -53,11 +53,14 @@ struct Connection {
 }
 
 impl Proof<'_> {
-    fn wrong<T>(&self, place: &Spanned<T>, what: impl Into<String>) -> Error {
-        Error::new(Kind::Invalid, what).with("at", told::place(self.file, place.referenced))
+    fn place<T>(&self, value: &Spanned<T>) -> Place {
+        told::place(self.file, value.referenced)
     }
-    fn at<T, U>(&self, place: &Spanned<T>, result: Result<U>) -> Result<U> {
-        result.map_err(|e| e.with("at", told::place(self.file, place.referenced)))
+    fn wrong<T>(&self, value: &Spanned<T>, what: impl Into<String>) -> Error {
+        Error::new(Kind::Invalid, what).with("at", self.place(value))
+    }
+    fn at<T, U>(&self, value: &Spanned<T>, result: Result<U>) -> Result<U> {
+        result.map_err(|e| e.with("at", self.place(value)))
     }
 
     fn name(&self, written: &Spanned<String>) -> Result<String> {
@@ -85,7 +88,7 @@ impl Proof<'_> {
                 "base_url" => base_url = Some(self.base_url(&self.plain(&key, value)?)?),
                 _ => {
                     let Some(input) = inputs.iter().find(|i| i.name == key) else {
-                        return self.at(&value, Err(told::unknown("key", &key, &known)));
+                        return Err(told::unknown("key", &key, &known, &self.place(&value)));
                     };
                     let source = self.input(input, value)?;
                     given.insert(key, source);
@@ -116,10 +119,7 @@ impl Proof<'_> {
             }
             (InputKind::HostLabel | InputKind::Text, raw::Value::Text(text)) => text,
         };
-        let label = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        let bad_label =
-            text.is_empty() || text.len() > 63 || !text.chars().all(label) || text.starts_with('-');
-        if input.kind == InputKind::HostLabel && bad_label {
+        if input.kind == InputKind::HostLabel && !is_host_label(text) {
             return Err(self
                 .wrong(&value, format!("`{text}` is not the first part of a host name"))
                 .with("key", &input.name)
@@ -136,7 +136,7 @@ impl Proof<'_> {
 
     /// `{ env: NAME }` or `{ file: PATH }`. What stands there may be a secret put in the wrong place: not repeated.
     fn reference(&self, value: Spanned<raw::Value>) -> Result<InputSource> {
-        let place = told::place(self.file, value.referenced);
+        let place = self.place(&value);
         let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
         match value.value {
             raw::Value::Env(ref name) if name.is_empty() || !name.chars().all(upper) => Err(self
@@ -175,10 +175,13 @@ impl Proof<'_> {
     fn base_url(&self, written: &Spanned<String>) -> Result<String> {
         let url = written.value.trim_end_matches('/');
         let host = |rest: &str| rest.split(['/', ':']).next().unwrap_or_default().to_owned();
-        let near = |host: &str| host.starts_with("127.") || host.starts_with('[') || !host.contains('.');
+        let loopback = |host: &str| host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
+        let near = |rest: &str| {
+            loopback(&host(rest)) || rest.starts_with("[::1]") || !host(rest).contains(['.', '['])
+        };
         match url.split_once("://") {
             Some(("https", rest)) if !host(rest).is_empty() => Ok(url.to_owned()),
-            Some(("http", rest)) if !host(rest).is_empty() && near(&host(rest)) => Ok(url.to_owned()),
+            Some(("http", rest)) if !host(rest).is_empty() && near(rest) => Ok(url.to_owned()),
             Some(("http", _)) => Err(self
                 .wrong(written, "`base_url` would send the key without encryption")
                 .hint("use https://; http:// is only for this machine and for hosts without a dot")),
@@ -191,7 +194,7 @@ impl Proof<'_> {
     fn streams(&self, asked: &[Spanned<String>], known: &[&str]) -> Result<Vec<String>> {
         for stream in asked {
             if !known.contains(&stream.value.as_str()) {
-                return self.at(stream, Err(told::unknown("stream", &stream.value, known)));
+                return Err(told::unknown("stream", &stream.value, known, &self.place(stream)));
             }
         }
         Ok(asked.iter().map(|s| s.value.clone()).collect())
@@ -251,7 +254,7 @@ impl Proof<'_> {
             None | Some((_, "keep")) => Ok(true),
             Some((_, "drop")) => Ok(false),
             Some((w, word)) => {
-                self.at(w, Err(told::unknown("value", word, &["keep", "drop"]).with("key", "raw")))
+                Err(told::unknown("value", word, &["keep", "drop"], &self.place(w)).with("key", "raw"))
             }
         }
     }

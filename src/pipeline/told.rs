@@ -12,9 +12,9 @@ pub(super) fn place(file: &str, location: Location) -> Place {
 }
 
 /// `what` `word` is none of `known`.
-pub(super) fn unknown(what: &str, word: &str, known: &[&str]) -> Error {
-    let error = Error::new(Kind::Invalid, format!("unknown {what} `{word}`"));
-    let error = if known.is_empty() { error } else { error.with("expected", known.join(", ")) };
+pub(super) fn unknown(what: &str, word: &str, known: &[&str], place: &Place) -> Error {
+    let error = Error::new(Kind::Invalid, format!("unknown {what} `{word}`")).with("at", place);
+    let error = if known.is_empty() { error } else { error.with("expected one of", known.join(", ")) };
     match nearest(word, known) {
         Some(right) => error.hint(format!("did you mean `{right}`?")),
         None => error,
@@ -31,33 +31,65 @@ pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known.iter().copied().filter(|k| close(k)).min_by_key(|k| distance(k))
 }
 
+/// How a key that must be there is written.
+const EXAMPLES: [(&str, &str); 7] = [
+    ("pipeline", "pipeline: acme (the file's name)"),
+    ("tenant", "tenant: acme (whose data it is; on every row)"),
+    ("source", "source: { connector: ..., connection: { ... } }"),
+    ("connector", "connector: chargebee (`tidegate connectors list`)"),
+    ("connection", "connection: { time_zone: ..., ... } (`tidegate connectors show`)"),
+    ("destination", "destination: { lake: ./lake }, or { postgres: { env: DATABASE_URL } }"),
+    ("cron", "cron: \"0 2 * * *\" for 02:00 every day"),
+];
+
 /// What the YAML reader says, in our words.
 pub(super) fn broken(file: &str, error: &serde_saphyr::Error) -> Error {
     use serde_saphyr::Error as Yaml;
     let plain = error.without_snippet();
-    let said = match plain {
-        Yaml::SerdeUnknownField { field, expected, .. } => unknown("key", field, expected),
+    let place = match plain.location() {
+        Some(location) => place(file, location),
+        None => Place { file: file.to_owned(), line: 0 },
+    };
+    let what = match plain {
+        Yaml::SerdeUnknownField { field, expected, .. } => return unknown("key", field, expected, &place),
+        // The reader notices at the end of the mapping, which is the wrong line to look at.
         Yaml::SerdeMissingField { field, .. } => {
-            Error::new(Kind::Invalid, format!("key `{field}` is missing"))
+            let error = Error::new(Kind::Invalid, format!("key `{field}` is missing"))
+                .with("in", file)
+                .with("expected up to line", place.line);
+            return match EXAMPLES.iter().find(|(key, _)| key == field) {
+                Some((_, example)) => error.hint(format!("add {example}")),
+                None => error,
+            };
         }
         Yaml::DuplicateMappingKey { key: Some(key), .. } => {
-            Error::new(Kind::Invalid, format!("key `{key}` is given twice")).hint("keep one of the two")
+            return Error::new(Kind::Invalid, format!("key `{key}` is given twice"))
+                .with("at", place)
+                .hint("keep one of the two");
         }
         Yaml::SerdeInvalidType { expected, unexpected, .. } => {
-            let kind = unexpected.split(['`', '"']).next().unwrap_or_default().trim();
-            Error::new(Kind::Invalid, format!("expected {expected}, found {kind}"))
+            let found = unexpected.split(['`', '"']).next().unwrap_or_default().trim();
+            let error = Error::new(Kind::Invalid, format!("expected {expected}, found {}", ours(found)))
+                .with("at", place);
+            let scalar = ["integer", "floating point", "boolean"].iter().any(|kind| found.starts_with(kind));
+            return if scalar { error.hint("put the value in quotes") } else { error };
         }
-        Yaml::Message { msg, .. } => {
-            Error::new(Kind::Invalid, msg.lines().next().unwrap_or("not valid YAML").to_owned())
-        }
-        other => {
-            let text = other.to_string();
-            let first = text.lines().next().unwrap_or("not valid YAML");
-            Error::new(Kind::Invalid, first.strip_prefix("error: ").unwrap_or(first).to_owned())
-        }
+        Yaml::Unexpected { expected, .. } => format!("expected {}", ours(expected)),
+        Yaml::InvalidScalar { ty, .. } => format!("expected {}", ours(ty)),
+        other => other.to_string(),
     };
-    match plain.location() {
-        Some(location) => said.with("at", place(file, location)),
-        None => said.with("at", file),
+    let first = what.lines().next().unwrap_or("not valid YAML");
+    let first = first.split(" at line ").next().unwrap_or(first);
+    Error::new(Kind::Invalid, first).with("at", place)
+}
+
+/// The reader's word for a kind of value, in ours.
+fn ours(kind: &str) -> &str {
+    match kind {
+        "string" | "string scalar" => "text",
+        "map" | "mapping start" => "`key: value` lines",
+        "sequence" | "sequence start" => "a list",
+        "integer" | "f64" | "floating point" => "a number",
+        other => other,
     }
 }
