@@ -90,7 +90,52 @@ fn the_first_page_names_every_command_once_and_every_exit_code() {
     for (code, meaning) in TABLE {
         assert!(long.contains(&format!("{code:>3}  {meaning}")), "{code}");
     }
-    insta::assert_snapshot!(short, @"");
+    insta::assert_snapshot!(short, @r#"
+Billing data into your warehouse: no row lost, no cent wrong, and proof of both
+
+Usage: tidegate [OPTIONS] <COMMAND>
+
+Start:
+  demo         See it work: a simulated billing site, two syncs, answers in SQL
+  init         Write a new pipeline file
+  check        Prove that files, credentials and destination are right, without reading data
+  plan         Show what the next sync would do: requests, minutes, bytes
+
+Sync:
+  sync         Bring new and changed records into the destination, once
+  run          Sync every pipeline on its schedule, until stopped
+  status       Show how fresh each stream is, and what the last runs did
+
+Data:
+  query        Ask the synced tables in SQL
+  export       Copy tables, consistent with each other, into files
+  schema       List the unified tables, or the columns of one
+  quarantine   Look at records that were refused, and try them again
+  rebuild      Make tables again from the stored bodies, after a mapping changed
+
+More:
+  state        Look at, reset or carry over how far streams are read
+  connectors   List, show and check connectors
+  simulate     Serve a simulated billing site on loopback
+  completions  Print a completion script for your shell
+
+Everywhere:
+  -C <DIR>                Project folder: where pipelines/, connectors/ and .env are [default: .]
+  -o, --output <HOW>      How results and errors are written [default: text] [possible values: text,
+                          json]
+      --log-format <HOW>  How log lines are written (stderr) [default: text] [possible values: text,
+                          json]
+  -v...                   Log more: -v what happens, -vv every request, -vvv everything
+      --no-progress       Do not show progress
+  -h, --help              Print help (see more with '--help')
+  -V, --version           Print version
+
+Examples:
+  tidegate demo                 a simulated site, two syncs, answers in SQL
+  tidegate init                 write pipelines/<name>.yaml
+  tidegate check && tidegate sync
+  tidegate query "select status, currency, sum(total) from invoices group by 1, 2"
+"#);
 }
 
 #[test]
@@ -98,7 +143,7 @@ fn a_wrong_word_is_answered_with_the_nearest() {
     assert!(told("tidegate sycn").contains("'sync'"), "{}", told("tidegate sycn"));
     assert!(told("tidegate sync --strikt").contains("'--strict'"));
     assert!(told("tidegate plan --streem x").contains("'--stream'"));
-    assert!(told("tidegate query x --format cvs").contains("'csv'"));
+    assert!(told("tidegate query x --format parket").contains("'parquet'"));
     assert!(told("tidegate state reste acme").contains("'reset'"));
     assert!(told("tidegate status -o jsn").contains("'json'"));
     assert!(told("tidegate").contains("Usage"));

@@ -2,4 +2,5 @@
 mod args;
 mod config;
 mod pipeline;
+mod render;
 mod schedule;

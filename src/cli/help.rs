@@ -22,7 +22,7 @@ pub fn grouped(command: Command) -> Command {
     let page = groups(&command);
     command
         .help_template(format!(
-            "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{page}{{options}}\n{{after-help}}"
+            "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{page}Everywhere:\n{{options}}{{after-help}}"
         ))
         .after_help(EXAMPLES)
         .after_long_help(format!("{EXAMPLES}\n\n{}", codes()))

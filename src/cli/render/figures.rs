@@ -44,15 +44,15 @@ pub fn bytes(number: u64) -> String {
     format!("{number} B")
 }
 
-/// `340 ms`, `2.3 s`, `1 m 05 s`, `2 h 03 m`, `3 d 04 h`.
+/// `340 ms`, `2.3 s`, `1m 05s`, `2h 03m`, `3d 04h`.
 pub fn length(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0 => format!("{} ms", time.as_millis()),
         1..60 => decimal(u64::try_from(time.as_millis() / 100).unwrap_or(u64::MAX), "s"),
-        60..3600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{} h {:02} m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {:02} h", seconds / 86_400, seconds % 86_400 / 3600),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d {:02}h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }
 
@@ -61,7 +61,7 @@ pub fn minute(t: Timestamp) -> String {
     t.utc().map_or_else(|| t.to_string(), |t| t.format("%Y-%m-%d %H:%M").to_string())
 }
 
-/// `now`, `3 m 05 s ago`, `in 2 h 03 m`.
+/// `now`, `3m 05s ago`, `in 2h 03m`.
 pub fn relative(t: Timestamp, now: Timestamp) -> String {
     match (t.since(now), now.since(t)) {
         (ahead, _) if ahead.as_secs() > 0 => format!("in {}", length(ahead)),

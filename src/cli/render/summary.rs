@@ -51,15 +51,16 @@ fn streams(summary: &Summary, look: &Look) -> Table {
     let mut table = Table::new()
         .text("stream")
         .number("requests")
-        .optional()
+        .leaves(1)
         .number("read")
         .number("changed")
         .number("unchanged")
+        .leaves(2)
         .number("rejected");
     if deletes {
         table = table.number("deleted");
     }
-    table = table.number("bytes").optional().number("time").text("data through");
+    table = table.number("bytes").leaves(1).number("time").text("data through");
     for stream in &summary.streams {
         table.row(row(stream, deletes, look));
     }

@@ -8,7 +8,7 @@ use comfy_table::{
 
 /// Text may be wrapped down to this, no further.
 const TEXT_MIN: u16 = 16;
-/// Between columns.
+/// Between columns; one of it is drawn by the line under the header.
 const GAP: u16 = 2;
 
 /// What to show; looks are decided when it is drawn.
@@ -22,7 +22,8 @@ pub struct Table {
 struct Column {
     name: String,
     number: bool,
-    optional: bool,
+    /// 0 stays; of the others the lowest leave first.
+    leaves: u8,
 }
 
 impl Table {
@@ -33,20 +34,20 @@ impl Table {
     /// Adds a column of text.
     #[must_use]
     pub fn text(mut self, name: impl Into<String>) -> Self {
-        self.columns.push(Column { name: name.into(), number: false, optional: false });
+        self.columns.push(Column { name: name.into(), number: false, leaves: 0 });
         self
     }
     /// Adds a column of figures: to the right, never wrapped.
     #[must_use]
     pub fn number(mut self, name: impl Into<String>) -> Self {
-        self.columns.push(Column { name: name.into(), number: true, optional: false });
+        self.columns.push(Column { name: name.into(), number: true, leaves: 0 });
         self
     }
-    /// The last column leaves first when there is not enough room.
+    /// The last column leaves when there is not enough room: those of `order` 1 first, then 2, and so on.
     #[must_use]
-    pub fn optional(mut self) -> Self {
+    pub fn leaves(mut self, order: u8) -> Self {
         if let Some(last) = self.columns.last_mut() {
-            last.optional = true;
+            last.leaves = order;
         }
         self
     }
@@ -63,18 +64,17 @@ impl Table {
         if self.rows.is_empty() {
             return String::new();
         }
-        let all: Vec<usize> = (0..self.columns.len()).collect();
-        let needed: Vec<usize> =
-            all.iter().copied().filter(|i| self.columns.get(*i).is_some_and(|c| !c.optional)).collect();
-        let Some(width) = look.width else { return self.lines(&all, look, None) };
-        if self.room(&all, u16::MAX) <= width {
-            return self.lines(&all, look, None);
+        let mut shown: Vec<usize> = (0..self.columns.len()).collect();
+        let Some(width) = look.width else { return self.lines(&shown, look, None) };
+        let last_to_leave = self.columns.iter().map(|c| c.leaves).max().unwrap_or(0);
+        for order in 0..=last_to_leave {
+            shown.retain(|i| self.columns.get(*i).is_some_and(|c| c.leaves == 0 || c.leaves > order));
+            if self.room(&shown, u16::MAX) <= width {
+                return self.lines(&shown, look, None);
+            }
         }
-        if self.room(&needed, u16::MAX) <= width {
-            return self.lines(&needed, look, None);
-        }
-        if self.room(&needed, TEXT_MIN) <= width {
-            return self.lines(&needed, look, Some(width));
+        if self.room(&shown, TEXT_MIN) <= width {
+            return self.lines(&shown, look, Some(width));
         }
         self.blocks(look)
     }
@@ -112,7 +112,7 @@ impl Table {
         }
         let last = shown.len().saturating_sub(1);
         for (i, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, if i == last { 0 } else { GAP }));
+            column.set_padding((0, if i == last { 0 } else { GAP - 1 }));
         }
         table
     }
@@ -121,11 +121,12 @@ impl Table {
         let mut table = self.drawn(shown, look);
         if let Some(width) = width {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-            for (i, drawn) in shown.iter().zip(table.column_iter_mut()) {
-                let number = self.columns.get(*i).is_some_and(|c| c.number);
-                drawn.set_constraint(match number {
-                    true => ColumnConstraint::ContentWidth,
-                    false => ColumnConstraint::LowerBoundary(Width::Fixed(TEXT_MIN / 2)),
+            let widths = table.column_max_content_widths();
+            for ((i, drawn), content) in shown.iter().zip(table.column_iter_mut()).zip(widths) {
+                let wraps = content > TEXT_MIN && self.columns.get(*i).is_some_and(|c| !c.number);
+                drawn.set_constraint(match wraps {
+                    true => ColumnConstraint::LowerBoundary(Width::Fixed(TEXT_MIN)),
+                    false => ColumnConstraint::ContentWidth,
                 });
             }
         }
