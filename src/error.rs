@@ -86,6 +86,11 @@ impl Error {
     pub fn next(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
+    /// The errors underneath, nearest first, one line each.
+    pub fn causes(&self) -> Vec<String> {
+        let first = self.0.source.as_deref().map(|e| e as &dyn std::error::Error);
+        std::iter::successors(first, |e| e.source()).map(ToString::to_string).collect()
+    }
     /// The facts, in the order in which they were added.
     pub fn context(&self) -> &[(&'static str, String)] {
         &self.0.context

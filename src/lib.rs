@@ -8,13 +8,24 @@ pub mod time;
 
 pub mod wire;
 
+pub mod config;
+pub mod telemetry;
+
 pub mod checkpoint;
 pub mod decode;
 pub mod entity;
 pub mod manifest;
 
-pub mod extract;
-pub mod http;
+pub mod pipeline;
+pub mod schedule;
 
-pub mod load;
+pub mod extract;
 pub mod normalize;
+
+pub mod http;
+pub mod load;
+
+pub mod sync;
+
+pub mod app;
+pub mod cli;

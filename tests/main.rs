@@ -1,8 +1,15 @@
 //! The only integration binary.
 
+mod args;
+mod config;
 mod decode_exactness;
 mod decode_laws;
 mod destination;
 mod extract;
 mod http;
+mod init;
 mod normalize;
+mod pipeline;
+mod render;
+mod schedule;
+mod tidy;

@@ -6,6 +6,7 @@ mod fold;
 pub mod lake;
 pub mod memory;
 
+pub use crate::normalize::Rows;
 use crate::{
     checkpoint::Checkpoint,
     decode::{Issue, Reject},
@@ -27,20 +28,6 @@ pub struct Opened {
     pub commit_no: i64,
     /// Per stream.
     pub checkpoints: BTreeMap<String, Checkpoint>,
-}
-
-/// Rows of one stream's records: a main table and its child tables.
-#[derive(Clone, Debug)]
-pub struct Rows {
-    /// The table with one row per record.
-    pub entity: Arc<Entity>,
-    /// Full `Entity::schema`; at most one row per id.
-    pub main: RecordBatch,
-    /// Each child table fed by the same records. Together the rows of one parent are its whole new set; a parent
-    /// without rows has an empty set.
-    pub children: Vec<(Arc<Entity>, RecordBatch)>,
-    /// One per row of `main`, in the same order: the record as received.
-    pub bodies: Vec<Bytes>,
 }
 
 /// Proof that a scan was complete: every key the provider still has.

@@ -1,9 +1,8 @@
 //! Unified columns plus what the machine knows of each record: the full rows that a destination takes.
-use super::{Facts, Refusal, Refusals, bug, hash::RowHashes, output::Table};
+use super::{Facts, Refusal, Refusals, Rows, bug, hash::RowHashes, output::Table};
 use crate::{
     decode::{Records, Reject},
     error::{Error, Kind, Result},
-    load::Rows,
     manifest::Stream,
 };
 use arrow::{

@@ -12,15 +12,16 @@ mod plan;
 
 use crate::{
     decode::{Issue, Records, Reject},
+    entity::Entity,
     error::{Error, Kind, Result},
     id::Owner,
-    load::Rows,
     manifest::{Connector, Stream},
 };
 use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch, StringArray},
     datatypes::{Schema, SchemaRef},
 };
+use bytes::Bytes;
 use output::Output;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -40,6 +41,20 @@ pub struct Normalizer {
     input: SchemaRef,
     plans: plan::Plans,
     outputs: Vec<Output>,
+}
+
+/// Rows of one stream's records: a main table and its child tables.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// The table with one row per record.
+    pub entity: Arc<Entity>,
+    /// Full `Entity::schema`; at most one row per id.
+    pub main: RecordBatch,
+    /// Each child table fed by the same records. Together the rows of one parent are its whole new set; a parent
+    /// without rows has an empty set.
+    pub children: Vec<(Arc<Entity>, RecordBatch)>,
+    /// One per row of `main`, in the same order: the record as received.
+    pub bodies: Vec<Bytes>,
 }
 
 /// What a batch of records became. `read = rows + rejects + superseded`, asserted.

@@ -1,0 +1,122 @@
+//! `tidegate check`: are files, credentials and destination right? Reads one page per stream, writes nothing.
+use super::{
+    probe,
+    project::{Narrow, Project},
+};
+use crate::{
+    error::{Error, Kind},
+    http::Client,
+    load::Destination,
+    manifest::Connector,
+    sync::Normalizers,
+    time::SystemClock,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+pub struct Finding {
+    /// Pipeline.
+    pub pipeline: String,
+    /// What was looked at: `pipeline file`, `mappings`, `stream invoices`, `destination`.
+    pub what: String,
+    /// Whether it is right.
+    pub ok: bool,
+    /// What was found.
+    pub found: String,
+    /// What to do, when it is not right.
+    pub next: Option<String>,
+    /// Decides the exit code.
+    #[serde(skip)]
+    pub kind: Option<Kind>,
+}
+
+/// Looks at everything a sync of this pipeline needs; goes on after a fault as far as that makes sense.
+pub async fn check(project: &Project, name: &str) -> Vec<Finding> {
+    let mut findings = Findings { pipeline: name.to_owned(), all: Vec::new() };
+    let pipeline = match project.pipeline(name) {
+        Ok(pipeline) => pipeline,
+        Err(e) => {
+            findings.wrong("pipeline file", &e);
+            return findings.all;
+        }
+    };
+    let job = match project.job(&pipeline, &Narrow::default()) {
+        Ok(job) => job,
+        Err(e) => {
+            findings.wrong("pipeline file", &e);
+            return findings.all;
+        }
+    };
+    findings.right("pipeline file", format!("reads {} from {}", names(&job.streams), job.connector.name));
+    if let Err(e) = plan_mappings(&job.connector).await {
+        findings.wrong("mappings", &e);
+    } else {
+        findings.right("mappings", "fit their streams and tables".into());
+    }
+    let sampled = match Client::new() {
+        Ok(http) => probe::sample(&job, &BTreeMap::new(), &http, &SystemClock).await,
+        Err(e) => Err(e),
+    };
+    match sampled {
+        Err(e) => findings.wrong("provider", &e),
+        Ok(sampled) => {
+            for (stream, found) in sampled {
+                let what = format!("stream {stream}");
+                match (&found.error, found.pages.first()) {
+                    (Some(e), _) => findings.wrong(&what, e),
+                    (None, Some(page)) => findings.right(&what, format!("answers, {} records on its first page", page.records.len())),
+                    (None, None) => findings.right(&what, "answers, no record yet".into()),
+                }
+            }
+        }
+    }
+    let reached = match project.store(&pipeline).await {
+        Ok(mut store) => match store.peek(&pipeline.owner).await {
+            Ok(opened) => store.prepare().await.map(|what| (what, opened)),
+            Err(e) => Err(e),
+        },
+        Err(e) => Err(e),
+    };
+    match reached {
+        Ok((what, None)) => findings.right("destination", format!("{what}; nothing synced yet")),
+        Ok((what, Some(opened))) => findings.right("destination", format!("{what}; {} commits so far", opened.commit_no)),
+        Err(e) => findings.wrong("destination", &e),
+    }
+    findings.all
+}
+
+fn names(streams: &[std::sync::Arc<crate::manifest::Stream>]) -> String {
+    streams.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+async fn plan_mappings(connector: &Connector) -> crate::error::Result<()> {
+    let normalizers = Normalizers::default();
+    for stream in &connector.streams {
+        normalizers.get(connector, stream).await?;
+    }
+    Ok(())
+}
+
+struct Findings {
+    pipeline: String,
+    all: Vec<Finding>,
+}
+
+impl Findings {
+    fn right(&mut self, what: &str, found: String) {
+        let pipeline = self.pipeline.clone();
+        self.all.push(Finding { pipeline, what: what.into(), ok: true, found, next: None, kind: None });
+    }
+    fn wrong(&mut self, what: &str, error: &Error) {
+        self.all.push(Finding {
+            pipeline: self.pipeline.clone(),
+            what: what.into(),
+            ok: false,
+            found: error.to_string(),
+            next: error.next().map(str::to_owned),
+            kind: Some(error.kind()),
+        });
+    }
+}

@@ -1,0 +1,139 @@
+//! `tidegate connectors`: what can be read, and what each stream can and cannot promise.
+use crate::{
+    error::{Error, Kind, Result},
+    manifest::{self, Catalog, Connector, Cursor, InputKind, Paging, Stream},
+};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// One connector, in short.
+#[derive(Debug, Serialize)]
+pub struct Listed {
+    /// Name.
+    pub connector: String,
+    /// Names of its streams.
+    pub streams: Vec<String>,
+    /// What the operator gives.
+    pub inputs: Vec<InputInfo>,
+}
+
+/// One input.
+#[derive(Debug, Serialize)]
+pub struct InputInfo {
+    /// Key under `source.connection`.
+    pub name: String,
+    /// `host_label`, `text` or `secret`.
+    pub kind: String,
+    /// One sentence.
+    pub meaning: String,
+}
+
+/// One connector in full.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// Name.
+    pub connector: String,
+    /// The request budget, in words.
+    pub limits: String,
+    /// What the operator gives.
+    pub inputs: Vec<InputInfo>,
+    /// Its streams.
+    pub streams: Vec<StreamInfo>,
+}
+
+/// One stream.
+#[derive(Debug, Serialize)]
+pub struct StreamInfo {
+    /// Name.
+    pub stream: String,
+    /// How changes are found, and how fresh they can be.
+    pub changes: String,
+    /// How deletes are seen.
+    pub deletes: String,
+    /// How pages follow each other.
+    pub pages: String,
+    /// Unified tables it feeds.
+    pub tables: Vec<String>,
+}
+
+/// All connectors.
+pub fn list(catalog: &Catalog) -> Vec<Listed> {
+    let info = |c: &std::sync::Arc<Connector>| Listed {
+        connector: c.name.clone(),
+        streams: c.streams.iter().map(|s| s.name.clone()).collect(),
+        inputs: inputs(c),
+    };
+    catalog.connectors.values().map(info).collect()
+}
+
+fn inputs(connector: &Connector) -> Vec<InputInfo> {
+    let kind = |kind: InputKind| match kind {
+        InputKind::HostLabel => "host_label",
+        InputKind::Text => "text",
+        InputKind::Secret => "secret",
+    };
+    let info = |i: &manifest::Input| InputInfo { name: i.name.clone(), kind: kind(i.kind).into(), meaning: i.meaning.clone() };
+    connector.inputs.iter().map(info).collect()
+}
+
+/// One connector. Fails `Invalid` with the nearest name.
+pub fn show(catalog: &Catalog, name: &str) -> Result<Shown> {
+    let Some(connector) = catalog.connectors.get(name) else {
+        let known: Vec<&str> = catalog.connectors.keys().map(String::as_str).collect();
+        return Err(Error::new(Kind::Invalid, format!("there is no connector `{name}`"))
+            .hint(format!("there are: {}", known.join(", "))));
+    };
+    let budget = &connector.budget;
+    Ok(Shown {
+        connector: connector.name.clone(),
+        limits: format!(
+            "at most {} requests in {} s and {} at a time, shared per {}",
+            budget.requests,
+            budget.per.as_secs(),
+            budget.concurrency,
+            budget.scope.0
+        ),
+        inputs: inputs(connector),
+        streams: connector.streams.iter().map(|s| stream(s)).collect(),
+    })
+}
+
+fn stream(stream: &Stream) -> StreamInfo {
+    let changes = match &stream.cursor {
+        Cursor::Window { send, overlap, lag, .. } => format!(
+            "window on {send}; first load without it; {} s behind now, {} s read again each time",
+            lag.as_secs(),
+            overlap.as_secs()
+        ),
+        Cursor::Snapshot => "every sync reads all and compares; unchanged rows are not written".into(),
+    };
+    let deletes = match (&stream.deleted, &stream.cursor) {
+        (Some(field), _) => format!("told by `{field}`"),
+        (None, Cursor::Snapshot) => "found missing by a proven complete scan".into(),
+        (None, Cursor::Window { .. }) => "not told by this stream".into(),
+    };
+    let pages = match &stream.paging {
+        Paging::Token { size, .. } => format!("{} a page, next by token", size.value),
+        Paging::PageNumber { size, .. } => format!("{} a page, numbered", size.value),
+    };
+    StreamInfo {
+        stream: stream.name.clone(),
+        changes,
+        deletes,
+        pages,
+        tables: stream.feeds.iter().map(|f| f.entity.name.clone()).collect(),
+    }
+}
+
+/// Loads connectors as a sync would; names of what is right. Folders narrow it to connectors of those names.
+pub fn lint(project: &Path, folders: &[PathBuf]) -> Result<Vec<String>> {
+    let catalog = manifest::catalog(Some(project))?;
+    let names = folders.iter().map(|f| f.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned());
+    let names: Vec<String> = names.collect();
+    if let Some(unknown) = names.iter().find(|n| !catalog.connectors.contains_key(*n)) {
+        return Err(Error::new(Kind::Invalid, format!("there is no connector folder `{unknown}`"))
+            .with("project", project.display())
+            .hint("connectors of a project are connectors/<name>/connector.yaml; -C names the project folder"));
+    }
+    Ok(catalog.connectors.keys().filter(|k| names.is_empty() || names.contains(k)).cloned().collect())
+}

@@ -1,0 +1,83 @@
+//! The first page of each slice a stream would be read in: what `check` and `plan` look at. Writes nothing.
+use crate::{
+    checkpoint::{Checkpoint, FORMAT, Phase, Slice},
+    decode::Page,
+    error::{Error, Result},
+    extract::{Machine, Options, Setup, Step, StreamStart},
+    manifest::{Cursor, Stream},
+    sync::Job,
+    time::{Clock, Timestamp},
+    wire::Http,
+};
+use futures::{StreamExt, stream::FuturesUnordered};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What a stream answered.
+#[derive(Default)]
+pub(super) struct Sampled {
+    /// First pages of its slices, in the order of arrival.
+    pub(super) pages: Vec<Page>,
+    /// Why it could not be read.
+    pub(super) error: Option<Error>,
+}
+
+/// Asks each stream for the first page of each of these slices (one without bounds, when there are none).
+/// Fails for what concerns all streams: inputs, templates.
+pub(super) async fn sample<H: Http, C: Clock>(
+    job: &Job,
+    slices: &BTreeMap<String, Vec<Slice>>,
+    http: &H,
+    clock: &C,
+) -> Result<BTreeMap<String, Sampled>> {
+    let options = Options { slices: false, ..job.options.clone() };
+    let setup = Setup {
+        connector: Arc::clone(&job.connector),
+        inputs: job.inputs.clone(),
+        base_url: job.base_url.clone(),
+        seed: job.seed,
+        options,
+    };
+    let now = clock.now();
+    let start = |stream: &Arc<Stream>| {
+        let slices = slices.get(&stream.name).filter(|s| !s.is_empty());
+        let checkpoint = slices.map(|s| first_load(job, now, s.clone()));
+        StreamStart { stream: Arc::clone(stream), checkpoint }
+    };
+    let mut machine = Machine::new(setup, job.streams.iter().map(start).collect())?;
+    let wanted = |stream: &str| slices.get(stream).map_or(1, |s| s.len().max(1));
+    let mut sampled: BTreeMap<String, Sampled> =
+        job.streams.iter().map(|s| (s.name.clone(), Sampled::default())).collect();
+    let mut flights = FuturesUnordered::new();
+    loop {
+        match machine.step(clock.now()) {
+            Step::Send { ticket, request, .. } => flights.push(async move { (ticket, http.send(request).await) }),
+            Step::Emit(emitted) => {
+                let found = sampled.entry(emitted.stream.clone()).or_default();
+                found.pages.extend(emitted.page.filter(|_| found.pages.len() < wanted(&emitted.stream)));
+            }
+            Step::Failed { stream, error } => sampled.entry(stream).or_default().error = Some(error),
+            Step::WaitUntil(t) if flights.is_empty() => clock.sleep_until(t).await,
+            Step::WaitUntil(_) | Step::Idle => {
+                if let Some((ticket, answer)) = flights.next().await {
+                    machine.reply(ticket, clock.now(), answer);
+                }
+            }
+            Step::Done => return Ok(sampled),
+        }
+        if sampled.iter().all(|(name, s)| s.error.is_some() || s.pages.len() >= wanted(name)) {
+            machine.stop();
+        }
+    }
+}
+
+fn first_load(job: &Job, signpost: Timestamp, slices: Vec<Slice>) -> Checkpoint {
+    let connector_hash = job.connector.hash.clone();
+    Checkpoint { format: FORMAT, connector_hash, phase: Phase::FirstLoad { signpost, slices } }
+}
+
+/// The declared time field by which the stream's first load is sliced: `date` of `date[between]`.
+pub(super) fn slice_field(stream: &Stream) -> Option<&str> {
+    let Cursor::Window { slices: Some(slices), .. } = &stream.cursor else { return None };
+    let name = slices.send.split('[').next()?;
+    stream.record.fields.iter().any(|f| f.name == name).then_some(name)
+}

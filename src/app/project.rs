@@ -1,0 +1,158 @@
+//! A project folder: its pipelines, its connectors, its environment.
+use super::store::Store;
+use crate::{
+    config::Environment,
+    error::{Error, Kind, Result},
+    extract::{InputValue, Options},
+    load::{lake::Lake, postgres::Postgres},
+    manifest::{self, Catalog, Connector, InputKind},
+    normalize::Facts,
+    pipeline::{DestinationSpec, Draft, Pipeline},
+    sync::Job,
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What one run may be narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct Narrow {
+    /// Only these streams; empty: the pipeline's.
+    pub streams: Vec<String>,
+    /// At most so many requests.
+    pub requests_max: Option<u64>,
+}
+
+/// A project folder, read. No `Debug`: it holds the environment.
+pub struct Project {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Variables and `.env`.
+    pub env: Environment,
+    /// Embedded connectors and unified tables, with those of the folder over them.
+    pub catalog: Catalog,
+}
+
+impl Project {
+    /// Fails `Invalid` when a connector of the folder or its `.env` is wrong.
+    pub fn open(dir: &Path) -> Result<Self> {
+        if !dir.is_dir() {
+            return Err(Error::new(Kind::Invalid, "there is no such project folder").with("folder", dir.display()));
+        }
+        let catalog = manifest::catalog(Some(dir))?;
+        Ok(Self { dir: dir.to_owned(), env: Environment::load(dir)?, catalog })
+    }
+
+    /// Names of all pipelines, sorted.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let folder = self.dir.join("pipelines");
+        let Ok(entries) = fs::read_dir(&folder) else { return Ok(Vec::new()) };
+        let stem = |path: PathBuf| {
+            let yaml = path.extension().is_some_and(|e| e == "yaml");
+            path.file_stem().filter(|_| yaml).and_then(|s| s.to_str()).map(str::to_owned)
+        };
+        let mut names: Vec<String> = entries.flatten().filter_map(|e| stem(e.path())).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// One pipeline, proven against its connector.
+    pub fn pipeline(&self, name: &str) -> Result<Pipeline> {
+        let file = format!("pipelines/{name}.yaml");
+        let known = self.names()?;
+        if !known.iter().any(|k| k == name) {
+            return Err(self.no_pipeline(name, &known));
+        }
+        let text = fs::read_to_string(self.dir.join(&file))
+            .map_err(|e| Error::new(Kind::Invalid, "cannot read the pipeline").with("file", &file).because(e))?;
+        let draft = Draft::read(&file, &text)?;
+        let Some(connector) = self.catalog.connectors.get(draft.connector()) else {
+            let known: Vec<&str> = self.catalog.connectors.keys().map(String::as_str).collect();
+            return Err(draft.no_such_connector(&known));
+        };
+        let streams: Vec<&str> = connector.streams.iter().map(|s| s.name.as_str()).collect();
+        draft.prove(&connector.inputs, &streams)
+    }
+
+    fn no_pipeline(&self, name: &str, known: &[String]) -> Error {
+        let error = Error::new(Kind::Invalid, format!("there is no pipeline `{name}`"))
+            .with("folder", self.dir.join("pipelines").display());
+        let near = known.iter().map(|k| (strsim::jaro_winkler(k, name), k)).filter(|(score, _)| *score > 0.7);
+        match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
+            Some((_, nearest)) => error.hint(format!("did you mean `{nearest}`?")),
+            None if known.is_empty() => error.hint("tidegate init   (or tidegate demo, to see it work first)"),
+            None => error.hint(format!("there are: {}", known.join(", "))),
+        }
+    }
+
+    /// The named pipelines, or all. Fails `Invalid` when there are none at all.
+    pub fn pipelines(&self, names: &[String]) -> Result<Vec<Pipeline>> {
+        let all = if names.is_empty() { self.names()? } else { names.to_vec() };
+        if all.is_empty() {
+            return Err(Error::new(Kind::Invalid, "this folder has no pipelines")
+                .with("folder", self.dir.join("pipelines").display())
+                .hint("tidegate init   (or tidegate demo, to see it work first)"));
+        }
+        all.iter().map(|name| self.pipeline(name)).collect()
+    }
+
+    /// The pipeline's connector.
+    pub fn connector(&self, pipeline: &Pipeline) -> Result<Arc<Connector>> {
+        let found = self.catalog.connectors.get(&pipeline.connector).cloned();
+        found.ok_or_else(|| Error::new(Kind::Bug, "a proven pipeline has a connector").with("pipeline", &pipeline.name))
+    }
+
+    /// Everything that a sync of the pipeline needs. Fails `Invalid` for a missing variable or unknown stream.
+    pub fn job(&self, pipeline: &Pipeline, narrow: &Narrow) -> Result<Job> {
+        let connector = self.connector(pipeline)?;
+        let asked = if narrow.streams.is_empty() { pipeline.streams.as_deref() } else { Some(&narrow.streams[..]) };
+        if let Some(unknown) = asked.iter().copied().flatten().find(|a| connector.streams.iter().all(|s| &s.name != *a)) {
+            let known: Vec<&str> = connector.streams.iter().map(|s| s.name.as_str()).collect();
+            return Err(Error::new(Kind::Invalid, format!("connector `{}` has no stream `{unknown}`", connector.name))
+                .hint(format!("it has: {}", known.join(", "))));
+        }
+        let wanted = |name: &String| asked.is_none_or(|a| a.contains(name));
+        let streams = connector.streams.iter().filter(|s| wanted(&s.name)).cloned().collect();
+        let options = Options { start: pipeline.start, requests_max: narrow.requests_max, ..Options::default() };
+        Ok(Job {
+            pipeline: pipeline.name.clone(),
+            facts: Facts { owner: pipeline.owner.clone(), time_zone: pipeline.time_zone },
+            streams,
+            entities: self.catalog.entities.values().cloned().collect(),
+            inputs: self.inputs(pipeline, &connector)?,
+            base_url: pipeline.base_url.clone(),
+            seed: twox_hash::XxHash3_128::oneshot(pipeline.name.as_bytes()) as u64,
+            options,
+            keep_raw: pipeline.raw_keep,
+            delete_share_max: pipeline.limits.delete_share,
+            reject_share_max: pipeline.limits.reject_share,
+            connector,
+        })
+    }
+
+    fn inputs(&self, pipeline: &Pipeline, connector: &Connector) -> Result<BTreeMap<String, InputValue>> {
+        let mut values = BTreeMap::new();
+        for input in &connector.inputs {
+            let Some(source) = pipeline.inputs.get(&input.name) else { continue };
+            let value = match input.kind {
+                InputKind::Secret => InputValue::Secret(self.env.secret(source)?),
+                InputKind::HostLabel | InputKind::Text => InputValue::Text(self.env.text(source)?),
+            };
+            values.insert(input.name.clone(), value);
+        }
+        Ok(values)
+    }
+
+    /// The pipeline's destination, connected but not opened.
+    pub async fn store(&self, pipeline: &Pipeline) -> Result<Store> {
+        match &pipeline.destination {
+            DestinationSpec::Lake { path } => Ok(Store::Lake(Lake::new(self.dir.join(path)))),
+            DestinationSpec::Postgres { url } => {
+                Ok(Store::Postgres(Box::new(Postgres::connect(&self.env.secret(url)?).await?)))
+            }
+        }
+    }
+}

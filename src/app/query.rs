@@ -1,0 +1,65 @@
+//! `tidegate query`: SQL over one consistent state of a pipeline's destination, models included. Read only.
+use super::project::Project;
+use crate::{
+    engine::{Engine, Table},
+    error::Result,
+    load::{lake::{Lake, ReadGuard}, postgres::Postgres},
+    model,
+    pipeline::{DestinationSpec, Pipeline},
+};
+use arrow::array::RecordBatch;
+
+/// A destination, open for questions.
+pub enum Reader {
+    /// Files, held still while it lives.
+    Lake {
+        /// Tables, history and models.
+        engine: Box<Engine>,
+        /// Keep publishers waiting until the answers are read.
+        guards: Vec<ReadGuard>,
+    },
+    /// A database.
+    Postgres(Box<Postgres>),
+}
+
+impl Reader {
+    /// Opens the pipeline's destination. Of a lake it sees the tables of every tenant and connection in it.
+    pub async fn open(project: &Project, pipeline: &Pipeline) -> Result<Self> {
+        match &pipeline.destination {
+            DestinationSpec::Lake { path } => Self::lake(project, &Lake::new(project.dir.join(path))).await,
+            DestinationSpec::Postgres { url } => {
+                let postgres = Postgres::connect(&project.env.secret(url)?).await?;
+                Ok(Self::Postgres(Box::new(postgres)))
+            }
+        }
+    }
+
+    async fn lake(project: &Project, lake: &Lake) -> Result<Self> {
+        let owners = lake.owners()?;
+        let guards = owners.iter().map(|owner| lake.read_guard(owner)).collect::<Result<_>>()?;
+        let mut tables = Vec::new();
+        for entity in project.catalog.entities.values() {
+            let mut current = Vec::new();
+            let mut history = Vec::new();
+            for owner in &owners {
+                current.extend(lake.current_files(owner, &entity.name)?);
+                history.extend(lake.history_files(owner, &entity.name)?);
+            }
+            tables.push(Table { name: entity.name.clone(), schema: entity.schema(), files: current });
+            let name = format!("history_{}", entity.name);
+            tables.push(Table { name, schema: entity.history_schema(), files: history });
+        }
+        let names: Vec<&str> = tables.iter().map(|t| t.name.as_str()).collect();
+        let models = model::fitting(&names)?;
+        let views: Vec<(&str, &str)> = models.iter().map(model::Model::view).collect();
+        Ok(Self::Lake { engine: Box::new(Engine::lake(tables.clone(), &views).await?), guards })
+    }
+
+    /// The answer to one SELECT; at least one batch, so that its columns are known.
+    pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>> {
+        match self {
+            Self::Lake { engine, .. } => engine.query(sql).await,
+            Self::Postgres(postgres) => postgres.query(sql).await,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! `status`, `query`, `export`: what is there.
+use super::Scene;
+use crate::{
+    app::{self, query::Reader},
+    cli::{
+        args::{Export, Format, Output, Query, Status},
+        exit::Exit,
+        render::{figures, rows, table::Table},
+    },
+    error::{Error, Kind, Result},
+    pipeline::Pipeline,
+    time::{Clock, SystemClock, Timestamp},
+};
+use std::{fs, time::Duration};
+
+pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
+    let project = scene.project()?;
+    let mut all = Vec::new();
+    for pipeline in project.pipelines(&asked.pipelines)? {
+        all.push(app::status::status(&project, &pipeline, asked.runs, &SystemClock).await?);
+    }
+    if scene.out.output == Output::Json {
+        scene.out.json(&all)?;
+        return Ok(Exit::Ok);
+    }
+    let now = SystemClock.now();
+    for one in &all {
+        let due = one.next_due.map(|t| format!(", next run {}", figures::relative(t, now))).unwrap_or_default();
+        let title = scene.out.data.bold(&one.pipeline);
+        scene.out.data(&format!("{title}  {} commits, {} in quarantine{due}\n", one.commits, one.quarantined))?;
+        let mut table = Table::new().text("stream").text("state").text("data through").text("age").optional();
+        for s in &one.streams {
+            let through = s.data_through.map_or_else(|| "-".into(), figures::minute);
+            let age = s.lag_secs.map_or_else(String::new, |n| figures::length(Duration::from_secs(n)));
+            table.row(vec![s.stream.clone(), s.phase.clone(), through, age]);
+        }
+        scene.out.table(&table)?;
+        let mut runs = Table::new().text("run").text("ended").number("changed").number("rejected").text("error");
+        for run in &one.runs {
+            runs.row(run_line(run, now));
+        }
+        if !runs.is_empty() {
+            scene.out.data("\n")?;
+            scene.out.table(&runs)?;
+        }
+        if !one.current {
+            scene.out.note(&format!("the mappings changed since these rows were made: tidegate rebuild {}", one.pipeline));
+        }
+        if one.quarantined > 0 {
+            scene.out.note(&format!("next: tidegate quarantine list {}", one.pipeline));
+        }
+        if one.commits == 0 {
+            scene.out.note(&format!("next: tidegate sync {}", one.pipeline));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn run_line(run: &serde_json::Value, now: Timestamp) -> Vec<String> {
+    let text = |key: &str| run.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+    let sum = |key: &str| {
+        let streams = run.get("streams").and_then(|s| s.as_array());
+        let counts = streams.into_iter().flatten().filter_map(|s| s.get(key)?.as_u64());
+        counts.sum::<u64>().to_string()
+    };
+    let ended = run.get("finished").and_then(serde_json::Value::as_i64).map(Timestamp);
+    let ended = ended.map_or_else(String::new, |t| figures::relative(t, now));
+    vec![text("status"), ended, sum("changed"), sum("rejected"), text("error")]
+}
+
+/// The named pipeline, or the only one. Several on one destination share its tables, so any of them will do.
+fn one_pipeline(scene: &Scene<'_>, name: Option<&String>) -> Result<(app::project::Project, Pipeline)> {
+    let project = scene.project()?;
+    let mut all = project.pipelines(&name.cloned().into_iter().collect::<Vec<_>>())?;
+    let first = all.remove(0);
+    if let Some(other) = all.iter().find(|p| p.destination != first.destination) {
+        return Err(Error::new(Kind::Invalid, "the pipelines of this folder have several destinations")
+            .hint(format!("add --pipeline {}   (or {})", first.name, other.name)));
+    }
+    Ok((project, first))
+}
+
+pub(super) async fn query(scene: &Scene<'_>, asked: &Query) -> Result<Exit> {
+    let sql = match (&asked.sql, &asked.file) {
+        (Some(sql), _) => sql.clone(),
+        (None, Some(file)) => fs::read_to_string(file).map_err(|e| {
+            Error::new(Kind::Invalid, "cannot read the query").with("file", file.display()).because(e)
+        })?,
+        (None, None) => return Err(Error::new(Kind::Invalid, "there is no query").hint("tidegate query --help")),
+    };
+    let (project, pipeline) = one_pipeline(scene, asked.pipeline.as_ref())?;
+    let batches = Reader::open(&project, &pipeline).await?.query(&sql).await?;
+    if let Some(first) = batches.first() {
+        scene.out.rows(&first.schema(), &batches, &asked.rows)?;
+    }
+    Ok(Exit::Ok)
+}
+
+pub(super) async fn export(scene: &Scene<'_>, asked: &Export) -> Result<Exit> {
+    let project = scene.project()?;
+    let pipeline = project.pipeline(&asked.pipeline)?;
+    let tables = app::export::tables(&project, &pipeline, &asked.entities)?;
+    fs::create_dir_all(&asked.out).map_err(|e| {
+        Error::new(Kind::Destination, "cannot make the folder").with("folder", asked.out.display()).because(e)
+    })?;
+    let (ending, format) = match asked.format {
+        Format::Csv => ("csv", Format::Csv),
+        Format::Json => ("json", Format::Json),
+        Format::Parquet => ("parquet", Format::Parquet),
+        Format::Table => {
+            return Err(Error::new(Kind::Invalid, "a table for people is no export").hint("--format csv, json or parquet"));
+        }
+    };
+    let reader = Reader::open(&project, &pipeline).await?;
+    let mut written = Vec::new();
+    for table in &tables {
+        let batches = app::export::table(&reader, &pipeline, table).await?;
+        let Some(first) = batches.first() else { continue };
+        let file = asked.out.join(format!("{table}.{ending}"));
+        let rows = rows::to_file(&file, &first.schema(), &batches, format)?;
+        written.push(serde_json::json!({ "table": table, "file": file, "rows": rows }));
+        if scene.out.output == Output::Text {
+            scene.out.note(&format!("{}  {} rows", file.display(), figures::grouped(rows)));
+        }
+    }
+    if scene.out.output == Output::Json {
+        scene.out.json(&written)?;
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,177 @@
+//! `state`, `quarantine`, `rebuild`.
+use super::{Scene, confirmed};
+use crate::{
+    app,
+    cli::{
+        args::{Output, Quarantine, Rebuild, State},
+        exit::Exit,
+        render::table::Table,
+    },
+    error::{Error, Kind, Result},
+    load::StoredReject,
+    sync::Normalizers,
+};
+use arrow::{
+    array::{ArrayRef, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Schema},
+};
+use std::{fs, sync::Arc};
+
+pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
+    let project = scene.project()?;
+    match asked {
+        State::List(names) => {
+            let mut table = Table::new().text("pipeline").text("stream").text("data through").text("checkpoint");
+            let mut all = Vec::new();
+            for pipeline in project.pipelines(&names.pipelines)? {
+                let exported = app::state::export(&project, &pipeline).await?;
+                for (stream, checkpoint) in &exported.checkpoints {
+                    let through = checkpoint.watermark().map_or_else(|| "-".into(), |t| t.to_string());
+                    table.row(vec![pipeline.name.clone(), stream.clone(), through, app::status::phase(Some(checkpoint))]);
+                }
+                all.push(exported);
+            }
+            match scene.out.output {
+                Output::Json => scene.out.json(&all)?,
+                Output::Text if table.is_empty() => scene.out.note("nothing was synced yet: tidegate sync"),
+                Output::Text => scene.out.table(&table)?,
+            }
+        }
+        State::Show { pipeline, stream } => {
+            let pipeline = project.pipeline(pipeline)?;
+            scene.out.json(&app::state::show(&project, &pipeline, stream).await?)?;
+        }
+        State::Reset { pipeline, streams, yes, .. } => {
+            let pipeline = project.pipeline(pipeline)?;
+            let what = if streams.is_empty() { "all streams".to_owned() } else { streams.join(", ") };
+            confirmed(*yes, &format!("Read {what} of {} from the beginning at the next sync?", pipeline.name))?;
+            let reset = app::state::reset(&project, &pipeline, streams).await?;
+            scene.out.note(&format!("reset: {}\nnext: tidegate sync {}", reset.join(", "), pipeline.name));
+        }
+        State::Export { pipeline, out } => {
+            let exported = app::state::export(&project, &project.pipeline(pipeline)?).await?;
+            match out {
+                None => scene.out.json(&exported)?,
+                Some(file) => {
+                    let text = serde_json::to_string_pretty(&exported)
+                        .map_err(|e| Error::new(Kind::Bug, "a state is always JSON").because(e))?;
+                    fs::write(file, text + "\n").map_err(|e| {
+                        Error::new(Kind::Destination, "cannot write the state").with("file", file.display()).because(e)
+                    })?;
+                    scene.out.note(&format!("{} checkpoints written to {}", exported.checkpoints.len(), file.display()));
+                }
+            }
+        }
+        State::Import { pipeline, file, yes } => {
+            let pipeline = project.pipeline(pipeline)?;
+            let text = fs::read_to_string(file).map_err(|e| {
+                Error::new(Kind::Invalid, "cannot read the state").with("file", file.display()).because(e)
+            })?;
+            confirmed(*yes, &format!("Replace the checkpoints of {}?", pipeline.name))?;
+            let streams = app::state::import(&project, &pipeline, &text).await?;
+            scene.out.note(&format!("imported: {}", streams.join(", ")));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+pub(super) async fn quarantine(scene: &Scene<'_>, asked: &Quarantine) -> Result<Exit> {
+    let project = scene.project()?;
+    match asked {
+        Quarantine::List { pipelines, streams, rows } => {
+            let mut all = Vec::new();
+            for pipeline in project.pipelines(pipelines)? {
+                let stored = app::quarantine::list(&project, &pipeline, streams).await?;
+                all.extend(stored.into_iter().map(|s| (pipeline.name.clone(), s)));
+            }
+            if all.is_empty() && scene.out.output == Output::Text {
+                scene.out.note("no record is in quarantine");
+            }
+            let batch = rejects(&all)?;
+            scene.out.rows(&batch.schema(), &[batch.clone()], rows)?;
+        }
+        Quarantine::Show { pipeline, id } => {
+            let stored = app::quarantine::show(&project, &project.pipeline(pipeline)?, id).await?;
+            let body = String::from_utf8_lossy(&stored.reject.body);
+            let reject = &stored.reject;
+            match scene.out.output {
+                Output::Json => scene.out.json(&serde_json::json!({
+                    "id": stored.id, "stream": reject.stream, "key": reject.key, "rule": reject.rule,
+                    "pointer": reject.pointer, "message": reject.message, "asked_at": reject.asked_at.to_string(),
+                    "body": body,
+                }))?,
+                Output::Text => scene.out.data(&format!(
+                    "{}  {}  {}\n{} at `{}`: {}\nasked for {}\n\n{body}\n",
+                    stored.id,
+                    reject.stream,
+                    reject.key.as_deref().unwrap_or("(no key)"),
+                    reject.rule,
+                    reject.pointer,
+                    reject.message,
+                    reject.asked_at,
+                ))?,
+            }
+        }
+        Quarantine::Redrive { pipeline, ids } => {
+            let pipeline = project.pipeline(pipeline)?;
+            let done = app::quarantine::redrive_all(&project, &pipeline, ids, &Normalizers::default()).await?;
+            let mut table = Table::new().text("stream").number("accepted").number("changed").number("still refused");
+            for stream in &done {
+                let count = |n| scene.out.data.count(n);
+                let cells = [count(stream.accepted), count(stream.changed), count(stream.rejected)];
+                table.row(std::iter::once(stream.stream.clone()).chain(cells).collect());
+            }
+            match scene.out.output {
+                Output::Json => scene.out.json(&done)?,
+                Output::Text if done.is_empty() => scene.out.note("no record is in quarantine"),
+                Output::Text => scene.out.table(&table)?,
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn rejects(all: &[(String, StoredReject)]) -> Result<RecordBatch> {
+    type Read = fn(&(String, StoredReject)) -> Option<String>;
+    let columns: [(&str, Read); 8] = [
+        ("pipeline", |(pipeline, _)| Some(pipeline.clone())),
+        ("id", |(_, s)| Some(s.id.clone())),
+        ("stream", |(_, s)| Some(s.reject.stream.clone())),
+        ("key", |(_, s)| s.reject.key.clone()),
+        ("rule", |(_, s)| Some(s.reject.rule.clone())),
+        ("pointer", |(_, s)| Some(s.reject.pointer.clone())),
+        ("message", |(_, s)| Some(s.reject.message.clone())),
+        ("asked_at", |(_, s)| Some(s.reject.asked_at.to_string())),
+    ];
+    let schema = Schema::new(columns.iter().map(|(n, _)| Field::new(*n, DataType::Utf8, true)).collect::<Vec<_>>());
+    let arrays = columns.iter().map(|(_, read)| Arc::new(all.iter().map(read).collect::<StringArray>()) as ArrayRef);
+    RecordBatch::try_new(Arc::new(schema), arrays.collect())
+        .map_err(|e| Error::new(Kind::Bug, "cannot lay out rejects").because(e))
+}
+
+pub(super) async fn rebuild(scene: &Scene<'_>, asked: &Rebuild) -> Result<Exit> {
+    let project = scene.project()?;
+    let pipeline = project.pipeline(&asked.pipeline)?;
+    let done = app::rebuild::rebuild(&project, &pipeline, &asked.streams, !asked.diff, &Normalizers::default()).await?;
+    if scene.out.output == Output::Json {
+        scene.out.json(&done)?;
+        return Ok(Exit::Ok);
+    }
+    let mut table =
+        Table::new().text("stream").text("table").number("added").number("removed").number("changed").number("same");
+    for stream in &done {
+        for diff in &stream.diffs {
+            let count = |n| scene.out.data.count(n);
+            let cells = [count(diff.added), count(diff.removed), count(diff.changed), count(diff.same)];
+            table.row([stream.stream.clone(), diff.entity.clone()].into_iter().chain(cells).collect());
+        }
+    }
+    scene.out.table(&table)?;
+    let rejected: u64 = done.iter().map(|s| s.rejected).sum();
+    if rejected > 0 {
+        scene.out.note(&format!("{rejected} stored records do not fit the mapping of today and would leave the tables"));
+    }
+    let said = if asked.diff { "nothing was changed; without --diff the new tables are swapped in" } else { "swapped in" };
+    scene.out.note(said);
+    Ok(Exit::Ok)
+}

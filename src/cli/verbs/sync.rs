@@ -1,0 +1,74 @@
+//! `sync` and `run`.
+use super::Scene;
+use crate::{
+    app::{self, project::Narrow},
+    cli::{
+        args::{Output, Run, Sync},
+        exit::Exit,
+        render::{progress::View, summary},
+    },
+    error::Result,
+    sync::{Normalizers, Outcome},
+    time::{Clock, SystemClock},
+};
+
+pub(super) async fn sync(scene: &Scene<'_>, asked: &Sync) -> Result<Exit> {
+    let project = scene.project()?;
+    let pipelines = project.pipelines(&asked.pipelines)?;
+    let narrow = Narrow { streams: asked.streams.clone(), requests_max: asked.max_requests };
+    let normalizers = Normalizers::default();
+    let mut worst = Exit::Ok;
+    for pipeline in &pipelines {
+        let mut view = View::new(scene.out);
+        let mut report = |event| view.show(SystemClock.now(), &event);
+        let stop = scene.stop.clone();
+        let outcome = app::sync::pipeline(&project, pipeline, &narrow, &normalizers, &mut report, stop).await;
+        view.finish();
+        let exit = match outcome {
+            Ok(outcome) => {
+                show(scene, &outcome)?;
+                Exit::of_run(&outcome.summary, asked.strict, outcome.error.as_ref().map(crate::error::Error::kind))
+            }
+            Err(error) => {
+                scene.out.error(&error);
+                Exit::of_kind(error.kind())
+            }
+        };
+        worst = if worst == Exit::Ok { exit } else { worst };
+        if *scene.stop.borrow() {
+            break;
+        }
+    }
+    Ok(worst)
+}
+
+/// The summary on stdout; what stopped it on stderr.
+pub(super) fn show(scene: &Scene<'_>, outcome: &Outcome) -> Result<()> {
+    match scene.out.output {
+        Output::Json => scene.out.json(&outcome.summary)?,
+        Output::Text => scene.out.data(&summary::text(&outcome.summary, &scene.out.data))?,
+    }
+    if let Some(error) = &outcome.error {
+        scene.out.error(error);
+    }
+    Ok(())
+}
+
+pub(super) async fn run(scene: &Scene<'_>, asked: &Run) -> Result<Exit> {
+    let project = scene.project()?;
+    let pipelines = project.pipelines(&asked.pipelines)?;
+    let tell = |event: app::run::Event| match event {
+        app::run::Event::Due { pipeline, at } => tracing::info!(%pipeline, %at, "waiting for the schedule"),
+        app::run::Event::Ended { pipeline, outcome: Ok(outcome) } => {
+            tracing::info!(%pipeline, status = outcome.summary.status.name(), "synced");
+            if let Err(error) = show(scene, &outcome) {
+                scene.out.error(&error);
+            }
+        }
+        app::run::Event::Ended { pipeline, outcome: Err(error) } => {
+            tracing::error!(%pipeline, %error, "the sync could not begin");
+        }
+    };
+    app::run::run(&project, pipelines, &SystemClock, scene.stop.clone(), &tell).await?;
+    Ok(Exit::Interrupted)
+}

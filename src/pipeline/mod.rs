@@ -1,0 +1,144 @@
+//! Who syncs what, to where, when: `pipelines/<name>.yaml`, proven. Nothing downstream checks it again.
+//!
+//! Absent on purpose: no value of a secret. A secret is named here (`config::InputSource`) and looked up where it is
+//! used.
+mod prove;
+mod raw;
+mod told;
+
+use crate::{
+    config::{Environment, InputSource},
+    error::{Error, Kind, Result},
+    id::Owner,
+    manifest::{Input, InputKind},
+    schedule::Schedule,
+    secret::Secret,
+    time::Timestamp,
+};
+use chrono_tz::Tz;
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// One asked-for sync. Immutable.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// The file's name without `.yaml`; also the connection's id.
+    pub name: String,
+    /// Whose data.
+    pub owner: Owner,
+    /// Name of the connector.
+    pub connector: String,
+    /// Exactly the connector's inputs.
+    pub inputs: BTreeMap<String, InputSource>,
+    /// The zone of the provider's site: document dates are civil dates in it.
+    pub time_zone: Tz,
+    /// Instead of the connector's own; no `/` at its end.
+    pub base_url: Option<String>,
+    /// Streams to read, in the order of the file; None: all.
+    pub streams: Option<Vec<String>>,
+    /// Nothing older is read.
+    pub start: Option<Timestamp>,
+    /// Where rows go.
+    pub destination: DestinationSpec,
+    /// When `tidegate run` syncs; None: only by hand.
+    pub schedule: Option<Schedule>,
+    /// Keep the bodies as received.
+    pub raw_keep: bool,
+    /// What stops a sync.
+    pub limits: Limits,
+}
+
+impl Pipeline {
+    /// The inputs' values, as secrets whatever their kind. Fails `Invalid` when one is missing, or when a host label
+    /// from the environment could lead to another host.
+    pub fn resolve(&self, env: &Environment, inputs: &[Input]) -> Result<BTreeMap<String, Secret>> {
+        let mut values = BTreeMap::new();
+        for (name, source) in &self.inputs {
+            let value = env.text(source)?;
+            let label = inputs.iter().any(|i| i.name == *name && i.kind == InputKind::HostLabel);
+            if label && !is_host_label(&value) {
+                return Err(Error::new(
+                    Kind::Invalid,
+                    format!("`{name}` is not the first part of a host name"),
+                )
+                .with("pipeline", &self.name)
+                .with("expected", "letters, digits and `-`, without dots or slashes"));
+            }
+            values.insert(name.clone(), Secret::new(value));
+        }
+        Ok(values)
+    }
+}
+
+fn is_host_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+}
+
+/// Where rows go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DestinationSpec {
+    /// Parquet files below a folder; a relative path is below the project folder.
+    Lake {
+        /// As written.
+        path: PathBuf,
+    },
+    /// A Postgres database.
+    Postgres {
+        /// Connection URL; a secret.
+        url: InputSource,
+    },
+}
+
+/// Shares from 0.0 to 1.0 above which a sync stops.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Of living rows, that one complete scan may delete.
+    pub delete_share: f64,
+    /// Of a stream's records, that may be refused.
+    pub reject_share: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { delete_share: 0.2, reject_share: 0.1 }
+    }
+}
+
+/// A pipeline file that is well-formed, not yet checked against its connector.
+pub struct Draft {
+    file: String,
+    raw: raw::Raw,
+}
+
+impl Draft {
+    /// `file` is how errors name it. Fails `Invalid` with file, line and the nearest right word.
+    pub fn read(file: &str, text: &str) -> Result<Self> {
+        let raw = serde_saphyr::from_str(text).map_err(|e| told::broken(file, &e))?;
+        Ok(Self { file: file.to_owned(), raw })
+    }
+    /// Name of the connector it asks for.
+    pub fn connector(&self) -> &str {
+        &self.raw.source.connector.value
+    }
+    /// The error to give when there is no such connector; `known` are those there are.
+    pub fn no_such_connector(&self, known: &[&str]) -> Error {
+        let asked = &self.raw.source.connector;
+        told::unknown("connector", &asked.value, known, &told::place(&self.file, asked.referenced))
+    }
+    /// Checks everything against what the connector takes and offers.
+    /// Fails `Invalid` with file, line, what was expected and the nearest right word.
+    pub fn prove(self, inputs: &[Input], streams: &[&str]) -> Result<Pipeline> {
+        prove::prove(&self.file, self.raw, inputs, streams)
+    }
+}
+
+/// The name a pipeline must have in a file of that name. Fails `Invalid` when it is not a `.yaml` file.
+pub fn name_of(file: &str) -> Result<&str> {
+    let base = file.rsplit('/').next().unwrap_or(file);
+    base.strip_suffix(".yaml").ok_or_else(|| {
+        Error::new(Kind::Invalid, format!("`{file}` is not a pipeline file"))
+            .hint("pipelines are pipelines/<name>.yaml")
+    })
+}

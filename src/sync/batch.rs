@@ -1,0 +1,167 @@
+//! What has arrived of one stream and is not committed yet, and the proof that a scan was complete.
+use super::{Job, normalizers::decoder};
+use crate::{
+    checkpoint::Checkpoint,
+    decode::{Decoder, Reject},
+    error::{Error, Kind, Result},
+    extract::{Emitted, Proof, Scan},
+    load::{Commit, CompleteScan, Rows, key_hash},
+    manifest::{Cursor, Stream},
+    normalize::Normalizer,
+    time::Timestamp,
+};
+use arrow::array::AsArray;
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+/// A batch with fewer rejects than this is never stopped by the share guard.
+const REJECTS_FREE: usize = 20;
+
+/// One stream's buffer.
+pub(super) struct Batcher {
+    stream: Arc<Stream>,
+    normalizer: Arc<Normalizer>,
+    decoder: Decoder,
+    checkpoint: Option<Checkpoint>,
+    since: Option<Timestamp>,
+    scan: ScanProof,
+    /// A guard refused a batch: committing what comes after it would move the checkpoint past a gap.
+    given_up: bool,
+}
+
+/// Keys seen since the scan began. `hole`: a record without a readable key, so nothing can be proven missing.
+#[derive(Default)]
+struct ScanProof {
+    seen: HashSet<u128>,
+    hole: bool,
+    end: Option<ScanEnd>,
+}
+
+/// What the machine said with the last page.
+struct ScanEnd {
+    asked_at: Timestamp,
+    proof: Proof,
+    /// The checkpoint of a scan that proves nothing.
+    unproven: Checkpoint,
+}
+
+impl Batcher {
+    pub(super) fn new(stream: Arc<Stream>, normalizer: Arc<Normalizer>) -> Result<Self> {
+        let decoder = decoder(&stream)?;
+        Ok(Self {
+            stream,
+            normalizer,
+            decoder,
+            checkpoint: None,
+            since: None,
+            scan: ScanProof::default(),
+            given_up: false,
+        })
+    }
+
+    /// Bytes of bodies that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.decoder.bytes()
+    }
+
+    /// How long the oldest waits.
+    pub(super) fn waited(&self, now: Timestamp) -> Duration {
+        self.since.map_or(Duration::ZERO, |t| now.since(t))
+    }
+
+    /// Decodes a page into the buffer and remembers the checkpoint that it allows.
+    pub(super) fn push(&mut self, emitted: Emitted, now: Timestamp) {
+        if self.given_up {
+            return;
+        }
+        self.since.get_or_insert(now);
+        if let Some(page) = &emitted.page {
+            self.decoder.push(page);
+        }
+        if let Some(Scan::End { asked_at, proof, otherwise }) = emitted.scan {
+            self.scan.end = Some(ScanEnd { asked_at, proof, unproven: *otherwise });
+        }
+        self.checkpoint = Some(emitted.checkpoint);
+    }
+
+    /// Nothing of this stream is committed any more in this run.
+    pub(super) fn give_up(&mut self) {
+        self.given_up = true;
+        self.checkpoint = None;
+    }
+
+    /// The commit of everything that waits; None when nothing does.
+    /// Fails `Guard` when too large a share of the batch would be rejected.
+    pub(super) async fn commit(&mut self, job: &Job) -> Result<Option<Commit>> {
+        let Some(mut checkpoint) = self.checkpoint.take() else { return Ok(None) };
+        self.since = None;
+        let (records, mut rejects) = self.decoder.finish()?;
+        let read = records.key.len() + rejects.len();
+        let normalized = self.normalizer.run(&job.facts, &records).await?;
+        rejects.extend(normalized.rejects);
+        if let Err(e) = self.guard(read, &rejects, job.reject_share_max) {
+            self.give_up();
+            return Err(e);
+        }
+        let scan = self.prove(normalized.rows.as_ref(), &rejects, job.delete_share_max, &mut checkpoint);
+        Ok(Some(Commit {
+            stream: self.stream.name.clone(),
+            rows: normalized.rows,
+            rejects,
+            issues: normalized.issues,
+            scan,
+            checkpoint,
+            keep_raw: job.keep_raw,
+            as_of: None,
+            resolves: Vec::new(),
+        }))
+    }
+
+    fn guard(&self, read: usize, rejects: &[Reject], share_max: f64) -> Result<()> {
+        let share = rejects.len() as f64 / read.max(1) as f64;
+        let Some(first) = rejects.first().filter(|_| rejects.len() > REJECTS_FREE && share > share_max)
+        else {
+            return Ok(());
+        };
+        Err(Error::new(Kind::Guard, "too many records do not fit, so nothing of this batch was committed")
+            .with("rejected", rejects.len())
+            .with("read", read)
+            .with("first", format!("{} at `{}`: {}", first.rule, first.pointer, first.message))
+            .hint("the provider may have changed its format: fix the connector's record shape, or raise `limits.reject_share`"))
+    }
+
+    /// Adds the batch's keys to the scan; after its last page, the proof, if it holds. A scan that proves nothing
+    /// leaves the checkpoint that says so.
+    fn prove(
+        &mut self,
+        rows: Option<&Rows>,
+        rejects: &[Reject],
+        delete_share_max: f64,
+        checkpoint: &mut Checkpoint,
+    ) -> Option<CompleteScan> {
+        if !matches!(self.stream.cursor, Cursor::Snapshot) {
+            return None;
+        }
+        if let Some(ids) =
+            rows.and_then(|r| r.main.column_by_name("id")).and_then(|c| c.as_string_opt::<i32>())
+        {
+            self.scan.seen.extend(ids.iter().flatten().map(key_hash));
+        }
+        self.scan.seen.extend(rejects.iter().filter_map(|r| r.key.as_deref()).map(key_hash));
+        self.scan.hole |= rejects.iter().any(|r| r.key.is_none());
+        let end = self.scan.end.take()?;
+        let ScanProof { seen, hole, .. } = std::mem::take(&mut self.scan);
+        let why = match end.proof {
+            Proof::Broken(why) => why,
+            Proof::Total(_) if hole => "a record had no readable key".to_owned(),
+            Proof::Total(total) if total != seen.len() as u64 => {
+                format!("the provider says {total} records, {} different ones came", seen.len())
+            }
+            Proof::Total(_) => {
+                return Some(CompleteScan { seen: Arc::new(seen), asked_at: end.asked_at, delete_share_max });
+            }
+        };
+        tracing::warn!(stream = %self.stream.name, why, "the scan proves no deletes; the next one may");
+        *checkpoint = end.unproven;
+        None
+    }
+}

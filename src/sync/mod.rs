@@ -1,0 +1,390 @@
+//! One connection's sync: the only module that knows the order ask, fetch, decode, normalize, commit, publish.
+//!
+//! Absent on purpose: retries, paging, windows (`extract`), SQL (`normalize`), durability (`load`), sockets and
+//! clocks, which are parameters.
+mod batch;
+mod normalizers;
+pub mod progress;
+mod rebuild;
+mod redrive;
+pub mod summary;
+
+pub use normalizers::Normalizers;
+pub use rebuild::{Rebuilt, rebuild};
+pub use redrive::{Redriven, redrive};
+
+use crate::{
+    decode::Page,
+    entity::Entity,
+    error::{Error, Kind, Result},
+    extract::{Emitted, Machine, Options, Setup, Step, StreamStart, Ticket},
+    load::Destination,
+    manifest::{Connector, Stream},
+    normalize::Facts,
+    time::{Clock, Timestamp},
+    wire::{Http, Response},
+};
+use batch::Batcher;
+use futures::{StreamExt, stream::FuturesUnordered};
+use progress::Progress;
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
+use summary::{Status, StreamSummary, Summary};
+
+/// Bodies of one commit, bytes: what may have to be fetched again after a kill.
+pub const COMMIT_BYTES: usize = 16 << 20;
+/// A commit is made at least this often while pages arrive.
+pub const COMMIT_EVERY: Duration = Duration::from_secs(30);
+
+/// What is synced, with what, under which limits.
+pub struct Job {
+    /// Pipeline's name, for the summary.
+    pub pipeline: String,
+    /// Proven connector.
+    pub connector: Arc<Connector>,
+    /// Whose rows, in which zone.
+    pub facts: Facts,
+    /// The streams to read, in order.
+    pub streams: Vec<Arc<Stream>>,
+    /// Unified tables that the destination must have, whether fed or not.
+    pub entities: Vec<Arc<Entity>>,
+    /// Credentials, base URL, seed and options of the extraction machine.
+    pub inputs: BTreeMap<String, crate::extract::InputValue>,
+    /// Overrides the connector's base URL.
+    pub base_url: Option<String>,
+    /// Seeds the jitter.
+    pub seed: u64,
+    /// Limits and choices of the extraction machine.
+    pub options: Options,
+    /// False: bodies are not kept.
+    pub keep_raw: bool,
+    /// A complete scan that would delete a larger share of rows deletes nothing and fails its stream.
+    pub delete_share_max: f64,
+    /// A batch with a larger share of rejects fails its stream before anything of it is committed.
+    pub reject_share_max: f64,
+}
+
+/// How a run ended, and the error that decides its exit code.
+pub struct Outcome {
+    /// What happened, per stream.
+    pub summary: Summary,
+    /// What stopped the run, or the first stream that failed.
+    pub error: Option<Error>,
+}
+
+/// Says when to stop: `true` ends the run after a clean checkpoint.
+pub type Stop = tokio::sync::watch::Receiver<bool>;
+
+/// A stop that never comes.
+pub fn never() -> Stop {
+    tokio::sync::watch::channel(false).1
+}
+
+/// What a run works with.
+pub struct Tools<'a, H, C, D> {
+    /// Fetches.
+    pub http: &'a H,
+    /// Tells the time.
+    pub clock: &'a C,
+    /// Keeps.
+    pub destination: &'a mut D,
+    /// Plans of mappings, shared by all runs of the process.
+    pub normalizers: &'a Normalizers,
+    /// Is told what happens.
+    pub report: &'a mut (dyn FnMut(Progress) + Send),
+    /// Ends the run early.
+    pub stop: Stop,
+}
+
+/// Runs one sync from the stored checkpoints to the end. What was committed stays committed, whatever the outcome.
+pub async fn sync<'a, H: Http, C: Clock, D: Destination>(job: &'a Job, tools: Tools<'a, H, C, D>) -> Outcome {
+    let started = tools.clock.now();
+    let mut run = Run {
+        job,
+        tools,
+        batchers: BTreeMap::new(),
+        streams: job
+            .streams
+            .iter()
+            .map(|s| StreamSummary { stream: s.name.clone(), ..Default::default() })
+            .collect(),
+        first_page: BTreeMap::new(),
+        failure: None,
+        interrupted: false,
+        opened: false,
+    };
+    let fatal = run.all().await.err();
+    let failed = run.streams.iter().filter(|s| s.error.is_some()).count();
+    let status = match &fatal {
+        Some(_) => Status::Failed,
+        None if run.interrupted => Status::Interrupted,
+        None if failed == 0 => Status::Completed,
+        None if failed == run.streams.len() => Status::Failed,
+        None => Status::Partial,
+    };
+    let owner = &job.facts.owner;
+    let mut summary = Summary {
+        pipeline: job.pipeline.clone(),
+        tenant: owner.tenant.to_string(),
+        connection: owner.connection.to_string(),
+        run_id: None,
+        started,
+        finished: run.tools.clock.now(),
+        status,
+        streams: std::mem::take(&mut run.streams),
+        error: fatal.as_ref().map(ToString::to_string),
+        next: Vec::new(),
+    };
+    let recorded = run.record(&summary).await.err();
+    let closed = run.tools.destination.close().await.err();
+    let fatal = fatal.or(recorded).or(closed);
+    if let Some(error) = fatal.as_ref().filter(|_| summary.error.is_none()) {
+        summary.status = Status::Failed;
+        summary.error = Some(error.to_string());
+    }
+    Outcome { summary, error: fatal.or(run.failure) }
+}
+
+/// What the stored rows were made with: another value means that a rebuild is due.
+pub fn made_with(connector: &Connector, time_zone: chrono_tz::Tz) -> String {
+    format!("{}@{}", connector.mapping_hash, time_zone.name())
+}
+
+struct Run<'a, H, C, D> {
+    job: &'a Job,
+    tools: Tools<'a, H, C, D>,
+    batchers: BTreeMap<String, Batcher>,
+    streams: Vec<StreamSummary>,
+    first_page: BTreeMap<String, Timestamp>,
+    failure: Option<Error>,
+    interrupted: bool,
+    opened: bool,
+}
+
+impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
+    /// Fails for what stops every stream: the destination, the connection's lock, credentials.
+    async fn all(&mut self) -> Result<()> {
+        let opened = self.tools.destination.open(&self.job.facts.owner, &self.job.entities).await?;
+        self.opened = true;
+        let mut starts = Vec::new();
+        for stream in &self.job.streams {
+            let mapped = self.tools.normalizers.get(&self.job.connector, stream).await?;
+            self.batchers.insert(stream.name.clone(), Batcher::new(Arc::clone(stream), mapped)?);
+            let checkpoint = opened.checkpoints.get(&stream.name).cloned();
+            if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == stream.name) {
+                summary.data_through = checkpoint.as_ref().and_then(crate::checkpoint::Checkpoint::watermark);
+            }
+            starts.push(StreamStart { stream: Arc::clone(stream), checkpoint });
+        }
+        let setup = Setup {
+            connector: Arc::clone(&self.job.connector),
+            inputs: self.job.inputs.clone(),
+            base_url: self.job.base_url.clone(),
+            seed: self.job.seed,
+            options: self.job.options.clone(),
+        };
+        let mut machine = Machine::new(setup, starts)?;
+        let walked = self.walk(&mut machine).await;
+        self.count_requests(&machine);
+        let flushed = match walked {
+            Err(e) if matches!(e.kind(), Kind::Destination | Kind::Stale | Kind::Bug) => return Err(e),
+            other => self.flush_all().await.and(other),
+        };
+        for stream in &self.job.streams {
+            let bytes = self.tools.destination.publish(&stream.name).await?;
+            tracing::debug!(stream = %stream.name, bytes, "published");
+        }
+        flushed
+    }
+
+    /// Moves the machine until it is done.
+    async fn walk(&mut self, machine: &mut Machine) -> Result<()> {
+        let http = self.tools.http;
+        let mut flights = FuturesUnordered::new();
+        loop {
+            if !self.interrupted && *self.tools.stop.borrow() {
+                self.interrupted = true;
+                machine.stop();
+            }
+            match machine.step(self.tools.clock.now()) {
+                Step::Send { ticket, stream, request } => {
+                    if let Some(stream) = stream {
+                        self.started(&stream);
+                    }
+                    flights.push(async move { (ticket, http.send(request).await) });
+                }
+                Step::Emit(emitted) => self.take(*emitted, machine).await?,
+                Step::Failed { stream, error } => self.failed(&stream, error),
+                Step::WaitUntil(until) => {
+                    if flights.is_empty() {
+                        (self.tools.report)(Progress::Waiting { until, why: "rate limit".into() });
+                    }
+                    if let Some(reply) = self.next_reply(&mut flights, Some(until)).await {
+                        machine.reply(reply.0, self.tools.clock.now(), reply.1);
+                    }
+                }
+                Step::Idle => match self.next_reply(&mut flights, None).await {
+                    Some((ticket, answer)) => machine.reply(ticket, self.tools.clock.now(), answer),
+                    None if self.interrupted => {}
+                    None => {
+                        return Err(Error::new(
+                            Kind::Bug,
+                            "the extraction machine waits for an answer nobody owes it",
+                        ));
+                    }
+                },
+                Step::Done => return Ok(()),
+            }
+        }
+    }
+
+    /// The next answer; None when `until` comes first, when a stop comes first, or when nothing is in flight.
+    async fn next_reply<F>(
+        &mut self,
+        flights: &mut FuturesUnordered<F>,
+        until: Option<Timestamp>,
+    ) -> Option<(Ticket, Result<Response>)>
+    where
+        F: Future<Output = (Ticket, Result<Response>)>,
+    {
+        let clock = self.tools.clock;
+        let wait = async {
+            match until {
+                Some(t) => clock.sleep_until(t).await,
+                None => std::future::pending().await,
+            }
+        };
+        let wait = pin!(wait);
+        if flights.is_empty() && until.is_none() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            Some(reply) = flights.next(), if !flights.is_empty() => Some(reply),
+            Ok(()) = self.tools.stop.changed(), if !self.interrupted => None,
+            () = wait => None,
+        }
+    }
+
+    fn started(&mut self, stream: &str) {
+        if !self.first_page.contains_key(stream) {
+            self.first_page.insert(stream.to_owned(), self.tools.clock.now());
+            (self.tools.report)(Progress::StreamStarted { stream: stream.to_owned() });
+        }
+    }
+
+    fn failed(&mut self, stream: &str, error: Error) {
+        (self.tools.report)(Progress::StreamFailed { stream: stream.to_owned(), error: error.to_string() });
+        if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == stream) {
+            summary.error = Some(error.to_string());
+        }
+        if self.failure.is_none() {
+            self.failure = Some(error);
+        }
+    }
+
+    /// Buffers a page; commits when the buffer is full, old, or the stream is through.
+    async fn take(&mut self, emitted: Emitted, machine: &Machine) -> Result<()> {
+        let now = self.tools.clock.now();
+        let name = emitted.stream.clone();
+        let end = emitted.end;
+        let page_facts = emitted.page.as_ref().map(|p: &Page| (p.records.len() as u64, p.body.len() as u64));
+        let Some(batcher) = self.batchers.get_mut(&name) else {
+            return Err(Error::new(Kind::Bug, "a page of a stream nobody asked for").with("stream", name));
+        };
+        batcher.push(emitted, now);
+        let due = end || batcher.bytes() >= COMMIT_BYTES || batcher.waited(now) >= COMMIT_EVERY;
+        if let Some((records, bytes)) = page_facts {
+            let requests = machine.budget().streams.get(&name).copied().unwrap_or(0);
+            (self.tools.report)(Progress::Page { stream: name.clone(), records, bytes, requests });
+            if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == name) {
+                summary.read += records;
+                summary.bytes += bytes;
+            }
+        }
+        if due {
+            self.flush(&name).await?;
+        }
+        if end && self.streams.iter().any(|s| s.stream == name && s.error.is_none()) {
+            (self.tools.report)(Progress::StreamDone { stream: name });
+        }
+        Ok(())
+    }
+
+    async fn flush_all(&mut self) -> Result<()> {
+        let names: Vec<String> = self.batchers.keys().cloned().collect();
+        for name in names {
+            self.flush(&name).await?;
+        }
+        Ok(())
+    }
+
+    /// Commits what is buffered of a stream. A guard fails the stream, everything else the run.
+    async fn flush(&mut self, name: &str) -> Result<()> {
+        let Some(batcher) = self.batchers.get_mut(name) else { return Ok(()) };
+        let commit = match batcher.commit(self.job).await {
+            Ok(Some(commit)) => commit,
+            Ok(None) => return Ok(()),
+            Err(e) if e.kind() == Kind::Guard => {
+                self.failed(name, e);
+                return Ok(());
+            }
+            Err(e) => return Err(e.with("stream", name)),
+        };
+        let rejected = commit.rejects.len() as u64;
+        let through = commit.checkpoint.watermark();
+        let done = match self.tools.destination.commit(commit).await {
+            Ok(done) => done,
+            Err(e) if e.kind() == Kind::Guard => {
+                batcher.give_up();
+                self.failed(name, e);
+                return Ok(());
+            }
+            Err(e) => return Err(e.with("stream", name)),
+        };
+        let now = self.tools.clock.now();
+        if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == name) {
+            summary.changed += done.changed;
+            summary.unchanged += done.unchanged;
+            summary.deleted += done.deleted;
+            summary.rejected += rejected;
+            summary.rows_written += done.changed + done.deleted + done.child_changes;
+            summary.data_through = through.or(summary.data_through);
+            let began = self.first_page.get(name).copied().unwrap_or(now);
+            summary.millis = u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX);
+        }
+        (self.tools.report)(Progress::Committed {
+            stream: name.to_owned(),
+            changed: done.changed,
+            unchanged: done.unchanged,
+            rejected,
+        });
+        Ok(())
+    }
+
+    /// Keeps the summary. What rows were made with stays that of the first run until a rebuild says otherwise.
+    async fn record(&mut self, summary: &Summary) -> Result<()> {
+        if !self.opened {
+            return Ok(());
+        }
+        let last = self.tools.destination.runs(&self.job.facts.owner, 1).await?;
+        let before =
+            last.first().and_then(|r| r.get("rows_made_with")).and_then(|h| h.as_str()).map(str::to_owned);
+        let mut stored = serde_json::to_value(summary)
+            .map_err(|e| Error::new(Kind::Bug, "a summary is always JSON").because(e))?;
+        if let Some(fields) = stored.as_object_mut() {
+            fields.insert(
+                "rows_made_with".into(),
+                before.unwrap_or_else(|| made_with(&self.job.connector, self.job.facts.time_zone)).into(),
+            );
+            fields.insert("connector_hash".into(), self.job.connector.hash.clone().into());
+        }
+        self.tools.destination.record_run(&stored).await
+    }
+
+    fn count_requests(&mut self, machine: &Machine) {
+        let facts = machine.budget();
+        for summary in &mut self.streams {
+            summary.requests = facts.streams.get(&summary.stream).copied().unwrap_or(0);
+        }
+    }
+}

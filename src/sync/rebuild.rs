@@ -1,0 +1,96 @@
+//! Unified rows again, from the stored bodies: what a changed mapping, zone or column needs.
+use super::{Job, Normalizers, normalizers::decoder};
+use crate::{
+    checkpoint::{Checkpoint, FORMAT, Phase},
+    decode::Page,
+    error::{Error, Kind, Result},
+    load::{Commit, CompleteScan, Destination, Diff, RawRecord, key_hash},
+    manifest::Stream,
+};
+use std::{collections::HashSet, sync::Arc};
+
+/// What a rebuild did or would do to one stream's entities.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Rebuilt {
+    /// Stream.
+    pub stream: String,
+    /// Stored bodies read.
+    pub bodies: u64,
+    /// Bodies that the current mapping refuses.
+    pub rejected: u64,
+    /// Per entity.
+    pub diffs: Vec<Diff>,
+}
+
+/// Rebuilds one stream aside and, with `apply`, swaps it in. The connection must be open.
+/// Fails `Invalid` when the destination keeps no bodies of the stream; what is there stays.
+pub async fn rebuild<D: Destination>(
+    job: &Job,
+    stream: &Arc<Stream>,
+    destination: &mut D,
+    normalizers: &Normalizers,
+    apply: bool,
+) -> Result<Rebuilt> {
+    let normalizer = normalizers.get(&job.connector, stream).await?;
+    let mut decoder = decoder(stream)?;
+    let mut rebuilt = Rebuilt { stream: stream.name.clone(), bodies: 0, rejected: 0, diffs: Vec::new() };
+    let mut alive = HashSet::new();
+    let mut after = 0;
+    let mut begun = false;
+    while let Some((commit_no, records)) = destination.raw_after(&stream.name, after).await? {
+        if !begun {
+            destination.rebuild_begin(&stream.name).await?;
+            begun = true;
+        }
+        after = commit_no;
+        rebuilt.bodies += records.len() as u64;
+        for record in records.iter().filter(|r| !r.deleted) {
+            decoder.push(&page(record));
+        }
+        let (decoded, rejects) = decoder.finish()?;
+        let normalized = normalizer.run(&job.facts, &decoded).await?;
+        rebuilt.rejected += (rejects.len() + normalized.rejects.len()) as u64;
+        alive.extend(records.iter().filter(|r| !r.deleted).map(|r| key_hash(&r.key)));
+        let scan = tombstones(&records, &mut alive);
+        let checkpoint = Checkpoint {
+            format: FORMAT,
+            connector_hash: job.connector.hash.clone(),
+            phase: Phase::Snapshot { complete: None },
+        };
+        let commit = Commit {
+            stream: stream.name.clone(),
+            rows: normalized.rows,
+            rejects: Vec::new(),
+            issues: Vec::new(),
+            scan,
+            checkpoint,
+            keep_raw: false,
+            as_of: Some(commit_no),
+            resolves: Vec::new(),
+        };
+        destination.commit(commit).await?;
+    }
+    if !begun {
+        return Err(Error::new(Kind::Invalid, "there are no stored bodies to rebuild from")
+            .with("stream", &stream.name)
+            .hint("bodies are kept under `raw: keep`; to read everything from the provider again, run `tidegate state reset` and `tidegate sync`"));
+    }
+    rebuilt.diffs = destination.rebuild_end(apply).await?;
+    Ok(rebuilt)
+}
+
+fn page(record: &RawRecord) -> Page {
+    let body = record.body.clone();
+    let records = std::iter::once(0..body.len()).collect();
+    Page { body, records, next: None, total: None, asked_at: record.read_at }
+}
+
+/// The deletes of a commit, said again as a complete scan of what was left.
+fn tombstones(records: &[RawRecord], alive: &mut HashSet<u128>) -> Option<CompleteScan> {
+    let gone: Vec<&RawRecord> = records.iter().filter(|r| r.deleted).collect();
+    let asked_at = gone.iter().map(|r| r.read_at).max()?;
+    for record in gone {
+        alive.remove(&key_hash(&record.key));
+    }
+    Some(CompleteScan { seen: Arc::new(alive.clone()), asked_at, delete_share_max: 1.0 })
+}

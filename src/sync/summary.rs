@@ -1,0 +1,94 @@
+//! What a sync was: the one JSON document that a run leaves behind.
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Every stream is through.
+    Completed,
+    /// Some streams failed, others committed.
+    Partial,
+    /// Nothing could be done.
+    Failed,
+    /// Stopped by a signal after a clean checkpoint.
+    Interrupted,
+}
+
+impl Status {
+    /// The word for a person.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// One run of one pipeline. Times are microseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Pipeline's name.
+    pub pipeline: String,
+    /// Tenant.
+    pub tenant: String,
+    /// Connection.
+    pub connection: String,
+    /// Present when someone keeps track of runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Timestamp,
+    /// How it ended.
+    pub status: Status,
+    /// In the order of the connector.
+    pub streams: Vec<StreamSummary>,
+    /// What stopped the run as a whole, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Commands worth running next.
+    #[serde(default)]
+    pub next: Vec<String>,
+}
+
+/// One stream of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamSummary {
+    /// Name.
+    pub stream: String,
+    /// Requests sent, with repeats.
+    pub requests: u64,
+    /// Records received.
+    pub read: u64,
+    /// Main rows new or changed.
+    pub changed: u64,
+    /// Main rows that were stored already.
+    pub unchanged: u64,
+    /// Records refused.
+    pub rejected: u64,
+    /// Main rows found deleted.
+    pub deleted: u64,
+    /// Bytes of bodies received.
+    pub bytes: u64,
+    /// From its first request to its last commit.
+    pub millis: u64,
+    /// Everything modified up to here is durable.
+    pub data_through: Option<Timestamp>,
+    /// Rows written, child tables included.
+    pub rows_written: u64,
+    /// What stopped it, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Summary {
+    /// Records refused, over all streams.
+    pub fn rejected(&self) -> u64 {
+        self.streams.iter().map(|s| s.rejected).sum()
+    }
+}

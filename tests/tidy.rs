@@ -1,0 +1,235 @@
+//! The house rules that no compiler holds: who may use whom, how long things are, what files are called.
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Lowest first. A module may use modules of earlier rows only.
+const LAYERS: &[&[&str]] = &[
+    // Words. `time` and `id` may use `error`, and so on: one vocabulary.
+    &["error"],
+    &["time", "id", "secret"],
+    &["wire", "config", "telemetry"],
+    // Pure.
+    &["checkpoint"],
+    &["decode"],
+    &["entity"],
+    &["manifest"],
+    &["schedule"],
+    &["pipeline"],
+    &["extract"],
+    &["normalize"],
+    // IO: siblings never see each other.
+    &["http", "load", "engine"],
+    // Drive.
+    &["sync"],
+    &["model"],
+    &["worker"],
+    // The simulated world.
+    &["sim"],
+    // Verbs.
+    &["app"],
+    // Faces.
+    &["cli"],
+];
+
+/// What only these may use: everything durable goes through a sync or a verb.
+const RESERVED: &[(&str, &[&str])] = &[("load", &["sync", "model", "worker", "app"])];
+
+const FILE_LINES_MAX: usize = 400;
+const FUNCTION_LINES_MAX: usize = 70;
+const NAMES_REFUSED: [&str; 5] = ["util", "utils", "helpers", "common", "misc"];
+
+struct Source {
+    /// Below `src`.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn module(&self) -> &str {
+        self.path.split(['/', '.']).next().unwrap()
+    }
+    /// Without comments.
+    fn code(&self) -> String {
+        self.text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&root, &mut found);
+    found.sort();
+    let source = |path: &PathBuf| Source {
+        path: path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(),
+        text: fs::read_to_string(path).unwrap(),
+    };
+    let sources: Vec<Source> = found.iter().map(source).collect();
+    assert!(sources.len() > 10, "the sources were not found");
+    sources
+}
+
+fn layer(module: &str) -> usize {
+    let found = LAYERS.iter().position(|row| row.contains(&module));
+    found.unwrap_or_else(|| panic!("module `{module}` has no layer: add it to LAYERS in tests/tidy.rs"))
+}
+
+/// Top-level modules named after `crate::`, in groups too.
+fn uses(code: &str) -> BTreeSet<String> {
+    let word =
+        |s: &str| s.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut found = BTreeSet::new();
+    for tail in code.split("crate::").skip(1) {
+        let Some(group) = tail.strip_prefix('{') else {
+            found.insert(word(tail));
+            continue;
+        };
+        let (mut depth, mut start) = (0, 0);
+        for (i, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth > 0 => depth -= 1,
+                '}' => {
+                    found.insert(word(&group[start..i]));
+                    break;
+                }
+                ',' if depth == 0 => {
+                    found.insert(word(&group[start..i]));
+                    start = i + 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    found.retain(|m| m.chars().next().is_some_and(char::is_lowercase));
+    found
+}
+
+/// Why `module` may not use `used`.
+fn wrong_use(module: &str, used: &str) -> Option<&'static str> {
+    if used == module {
+        return None;
+    }
+    if layer(used) >= layer(module) {
+        return Some("a later row, or a sibling");
+    }
+    let reserved = RESERVED.iter().any(|(what, by)| *what == used && !by.contains(&module));
+    reserved.then_some("reserved")
+}
+
+/// Functions longer than allowed, as (name, lines). Test modules do not count.
+fn long_functions(text: &str) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = text.lines().take_while(|l| !l.starts_with("#[cfg(test)]")).collect();
+    let mut found = Vec::new();
+    for (start, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let Some((before, after)) = code.split_once("fn ") else { continue };
+        let keywords = ["pub", "pub(crate)", "pub(super)", "async", "const"];
+        if !before.split_whitespace().all(|w| keywords.contains(&w)) {
+            continue;
+        }
+        let indent = &line[..line.len() - code.len()];
+        let ends = |l: &&str| {
+            l.strip_prefix(indent).is_some_and(|l| l.starts_with('}') || l.ends_with(';') && l == code)
+        };
+        let length = lines[start..].iter().position(ends).map_or(0, |end| end + 1);
+        if length > FUNCTION_LINES_MAX && !code.ends_with(';') && !code.ends_with('}') {
+            let name = after.split(['(', '<']).next().unwrap().to_owned();
+            found.push((name, length));
+        }
+    }
+    found
+}
+
+#[test]
+fn dependencies_point_down() {
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|s| !["lib", "main"].contains(&s.module())) {
+        for used in uses(&source.code()) {
+            if let Some(why) = wrong_use(source.module(), &used) {
+                wrong.push(format!("src/{}: must not use `{used}` ({why})", source.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_and_functions_are_short() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let lines = source.text.lines().count();
+        if lines > FILE_LINES_MAX && !source.text.lines().any(|l| l == "//! Data only.") {
+            wrong.push(format!("src/{}: {lines} lines, at most {FILE_LINES_MAX}", source.path));
+        }
+        for (name, lines) in long_functions(&source.text) {
+            wrong.push(format!(
+                "src/{}: `{name}` has {lines} lines, at most {FUNCTION_LINES_MAX}",
+                source.path
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_answers_and_has_a_telling_name() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        if !source.text.starts_with("//! ") {
+            wrong.push(format!("src/{}: begin with a `//!` header", source.path));
+        }
+        if source.path.split(['/', '.']).any(|part| NAMES_REFUSED.contains(&part)) {
+            wrong.push(format!("src/{}: name the file after what it answers", source.path));
+        }
+        if source.code().contains("#[allow(") || source.code().contains("#![allow(") {
+            wrong.push(format!("src/{}: write #[expect(lint, reason = \"..\")]", source.path));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_test_file_is_part_of_the_one_binary() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let main = fs::read_to_string(tests.join("main.rs")).unwrap();
+    let mut areas = 0;
+    for entry in fs::read_dir(&tests).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let is_area = path.extension().is_some_and(|e| e == "rs") || path.join("mod.rs").exists();
+        if is_area && name != "main" {
+            assert!(main.lines().any(|l| l == format!("mod {name};")), "tests/main.rs lacks `mod {name};`");
+            areas += 1;
+        }
+    }
+    assert!(areas > 0);
+}
+
+#[test]
+fn the_rules_can_be_broken() {
+    let names = |code: &str| uses(code).into_iter().collect::<Vec<_>>().join(" ");
+    assert_eq!(names("use crate::{a::{B, c}, d, e::F};\ncrate::g::h(); crate::Upper"), "a d e g");
+    assert_eq!(wrong_use("http", "load"), Some("a later row, or a sibling"));
+    assert_eq!(wrong_use("decode", "extract"), Some("a later row, or a sibling"));
+    assert_eq!(wrong_use("cli", "load"), Some("reserved"));
+    assert_eq!(wrong_use("sync", "load"), None);
+    let body = "        let x = 1;\n".repeat(69);
+    let long =
+        format!("impl A {{\n    pub async fn slow(\n{body}    ) {{\n    }}\n    fn short() {{\n    }}\n}}\n");
+    assert_eq!(long_functions(&long), [("slow".to_owned(), 72)]);
+    assert_eq!(long_functions(&long.replace("69", "").replace(&body, "")), []);
+}
