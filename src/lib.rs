@@ -5,6 +5,7 @@ pub mod error;
 pub mod id;
 pub mod secret;
 pub mod time;
+pub mod yaml;
 
 pub mod wire;
 

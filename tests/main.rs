@@ -2,6 +2,7 @@
 
 mod args;
 mod config;
+mod connectors;
 mod decode_exactness;
 mod decode_laws;
 mod destination;

@@ -1,6 +1,19 @@
 //! Connectors, proven: what `connectors/<name>/` says, after every check. Nothing downstream checks it again.
 //!
-//! The raw file is in `raw`; only `prove` makes one into the other.
+//! The raw file is in `raw`; only `prove` makes one into the other. Absent on purpose: running a mapping (`normalize`)
+//! and asking a provider (`extract`).
+mod embedded;
+mod fingerprint;
+mod lint;
+mod prove;
+mod raw;
+mod record;
+mod stream;
+
+pub use embedded::{Catalog, catalog, json_schema};
+pub use lint::FUNCTIONS;
+pub use prove::load;
+
 use crate::{decode::Struct, entity::Entity};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -9,6 +22,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 pub struct Connector {
     /// Folder name.
     pub name: String,
+    /// The provider's name for people.
+    pub title: String,
     /// Hash of connector.yaml, for checkpoints (tokens of another hash are dropped).
     pub hash: String,
     /// Hash of connector.yaml, mappings and unified files together: `status` compares it for "rebuild due".

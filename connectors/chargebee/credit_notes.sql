@@ -1,0 +1,22 @@
+select
+  _row,
+  id,
+  id as number,
+  customer_id,
+  subscription_id,
+  reference_invoice_id as invoice_id,
+  type as kind,
+  status as status_raw,
+  coalesce(reason_code, create_reason_code) as reason,
+  currency_code as currency,
+  local_date(date, _zone) as date,
+  voided_at,
+  minor(sub_total, currency_code) as sub_total,
+  sub(minor(total, currency_code), minor(sub_total, currency_code)) as tax,
+  minor(total, currency_code) as total,
+  minor(round_off_amount, currency_code) as round_off,
+  minor(fractional_correction, currency_code) as fractional,
+  minor(amount_allocated, currency_code) as amount_allocated,
+  minor(amount_refunded, currency_code) as amount_refunded,
+  minor(amount_available, currency_code) as amount_available
+from credit_notes

@@ -1,0 +1,31 @@
+//! Hashes that say whether a connector still means what it meant: for page tokens and for "rebuild due".
+use super::Stream;
+use crate::yaml::File;
+use std::{fmt::Write, sync::Arc};
+use twox_hash::XxHash3_128;
+
+/// Of connector.yaml, byte by byte.
+pub(super) fn connector(yaml: &File) -> String {
+    hex(&yaml.text)
+}
+
+/// Of everything that decides what unified rows look like: connector.yaml, mappings, and the unified tables without
+/// their prose.
+pub(super) fn mapping(yaml: &File, streams: &[Arc<Stream>]) -> String {
+    let mut text = yaml.text.clone();
+    for stream in streams {
+        for feed in &stream.feeds {
+            let e = &feed.entity;
+            let parent = e.parent.as_ref().map(|p| (p.entity.as_str(), p.column.as_str()));
+            let columns: Vec<_> = e.columns.iter().map(|c| (&c.name, c.ty.name(), c.pii, c.on_bad)).collect();
+            let entity = (&e.name, parent, &e.month, columns);
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\0{}\0{}\0{}\0{entity:?}", stream.name, feed.file, feed.sql);
+        }
+    }
+    hex(&text)
+}
+
+fn hex(text: &str) -> String {
+    format!("{:032x}", XxHash3_128::oneshot(text.as_bytes()))
+}
