@@ -2,6 +2,8 @@
 //!
 //! There is no other way to move a watermark. A destination knows entities and checkpoints; it knows nothing of
 //! providers, HTTP or mappings.
+pub mod postgres;
+
 use crate::{
     checkpoint::Checkpoint,
     decode::{Issue, Reject},
