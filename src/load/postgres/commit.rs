@@ -1,0 +1,173 @@
+//! How does a commit become durable? One transaction: number, rows, history, raw bodies, rejects, checkpoint.
+//!
+//! A lost connection is answered by looking: the stored number says whether the transaction took hold.
+use super::{
+    Feeds, Open, Postgres,
+    fault::{Class, Fault},
+    rows::{self, Target},
+    scan, state,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    load::{Commit, Committed},
+};
+use sqlx::{Connection, PgConnection};
+
+/// Attempts at one commit: races lost and connections dropped.
+const TRIES_MAX: u32 = 4;
+
+impl Postgres {
+    pub(super) async fn commit_all(&mut self, commit: &Commit) -> Result<Committed> {
+        let mut fault = None;
+        for _ in 0..TRIES_MAX {
+            let (conn, open) = match self.opened().await {
+                Ok(opened) => opened,
+                Err(e) => return Err(with_cause(e, fault)),
+            };
+            let before = open.commit_no;
+            let aside = open.rebuild.as_ref().is_some_and(|r| r.stream == commit.stream);
+            open.sure = false;
+            let result = attempt(conn, open, commit).await;
+            let (done, failed) = match result {
+                Ok(done) => (done, None),
+                Err(Torn { done, fault }) => (done.unwrap_or_default(), Some((done.is_some(), fault))),
+            };
+            let Some((maybe, f)) = failed else {
+                open.sure = true;
+                remember(open, commit, aside, done.commit_no);
+                return Ok(done);
+            };
+            let class = f.class();
+            if class == Class::Lost {
+                self.conn = None;
+            }
+            if class == Class::Final || aside {
+                return Err(self.failed(f, "committing"));
+            }
+            if maybe && class == Class::Lost && self.took_hold(before).await? {
+                if let Some(open) = &mut self.open {
+                    remember(open, commit, aside, done.commit_no);
+                }
+                return Ok(done);
+            }
+            fault = Some(f);
+        }
+        match fault {
+            Some(f) => Err(self.failed(f, "committing, again and again")),
+            None => Err(Error::new(Kind::Bug, "a commit was never tried")),
+        }
+    }
+
+    /// Whether the transaction that should have followed `before` is durable.
+    async fn took_hold(&mut self, before: i64) -> Result<bool> {
+        let (_, open) = self.opened().await?;
+        Ok(open.commit_no == before + 1)
+    }
+}
+
+fn with_cause(e: Error, fault: Option<Fault>) -> Error {
+    match fault {
+        Some(Fault::Sql(cause)) => e.with("after", cause),
+        Some(Fault::Ours(_)) | None => e,
+    }
+}
+
+fn remember(open: &mut Open, commit: &Commit, aside: bool, commit_no: i64) {
+    if aside {
+        return;
+    }
+    open.commit_no = commit_no;
+    if let Some(feeds) = feeds_of(commit) {
+        open.feeds.insert(commit.stream.clone(), feeds);
+    }
+}
+
+/// What the commit's stream feeds, as far as it shows.
+pub(super) fn feeds_of(commit: &Commit) -> Option<Feeds> {
+    commit.rows.as_ref().map(|rows| Feeds {
+        main: rows.entity.name.clone(),
+        children: rows.children.iter().map(|(child, _)| child.name.clone()).collect(),
+    })
+}
+
+/// A failed attempt; `done`: all was sent and only the answer to `commit` is missing.
+struct Torn {
+    done: Option<Committed>,
+    fault: Fault,
+}
+
+impl<F: Into<Fault>> From<F> for Torn {
+    fn from(fault: F) -> Self {
+        Self { done: None, fault: fault.into() }
+    }
+}
+
+async fn attempt(conn: &mut PgConnection, open: &mut Open, commit: &Commit) -> Result<Committed, Torn> {
+    if let Some(rebuild) = open.rebuild.as_mut().filter(|r| r.stream == commit.stream) {
+        rebuild.prepare(conn, commit).await?;
+    }
+    let open = &*open;
+    let mut tx = conn.begin().await?;
+    let done = match open.rebuild.as_ref().filter(|r| r.stream == commit.stream) {
+        Some(rebuild) => {
+            let target = Target {
+                owner: &open.owner,
+                commit_no: commit.as_of.unwrap_or(open.commit_no),
+                aside: Some(rebuild),
+                keep_raw: false,
+            };
+            write(&mut tx, open, &target, commit).await?
+        }
+        None => act(&mut tx, open, commit).await?,
+    };
+    match tx.commit().await {
+        Ok(()) => Ok(done),
+        Err(e) => Err(Torn { done: Some(done), fault: e.into() }),
+    }
+}
+
+async fn act(conn: &mut PgConnection, open: &Open, commit: &Commit) -> Result<Committed, Fault> {
+    let owner = &open.owner;
+    let commit_no = state::next_commit(conn, owner, open.epoch, open.commit_no).await?;
+    let stored = state::checkpoint(conn, owner, &commit.stream).await?;
+    commit.checkpoint.may_follow(stored.as_ref())?;
+    let target = Target { owner, commit_no, aside: None, keep_raw: commit.keep_raw };
+    let done = write(conn, open, &target, commit).await?;
+    if let Some(feeds) = feeds_of(commit).filter(|f| open.feeds.get(&commit.stream) != Some(f)) {
+        state::put_feeds(conn, owner, &commit.stream, &feeds).await?;
+    }
+    if !commit.rejects.is_empty() {
+        super::quarantine::put_rejects(conn, owner, &commit.rejects, commit_no).await?;
+    }
+    if !commit.issues.is_empty() {
+        super::quarantine::put_issues(conn, owner, &commit.stream, &commit.issues, commit_no).await?;
+    }
+    if !commit.resolves.is_empty() {
+        super::quarantine::resolve(conn, owner, &commit.resolves, commit_no).await?;
+    }
+    state::put_checkpoint(conn, owner, &commit.stream, Some(&commit.checkpoint), commit_no).await?;
+    Ok(done)
+}
+
+/// Rows first, then what a complete scan found missing.
+async fn write(
+    conn: &mut PgConnection,
+    open: &Open,
+    target: &Target<'_>,
+    commit: &Commit,
+) -> Result<Committed, Fault> {
+    let mut done = Committed { commit_no: target.commit_no, ..Committed::default() };
+    if let Some(rows) = &commit.rows {
+        for entity in std::iter::once(&rows.entity).chain(rows.children.iter().map(|(child, _)| child)) {
+            open.entity(&entity.name)?;
+        }
+        rows::merge(conn, target, &commit.stream, rows, &mut done).await?;
+    }
+    let feeds = feeds_of(commit).or_else(|| open.feeds.get(&commit.stream).cloned());
+    if let (Some(found), Some(feeds)) = (&commit.scan, feeds) {
+        let main = open.entity(&feeds.main)?;
+        let children = feeds.children.iter().map(|name| open.entity(name)).collect::<Result<Vec<_>>>()?;
+        scan::bury(conn, target, &commit.stream, found, main, &children, &mut done).await?;
+    }
+    Ok(done)
+}

@@ -1,0 +1,253 @@
+//! Which SQL follows from an entity? Every statement whose text depends on an entity is made here and nowhere else.
+//!
+//! Two rules keep the plans of these statements simple on tables that were never analyzed, which is what the first
+//! load meets: keys are looked up one by one (`cross join lateral .. offset 0` is a nested loop over an index by
+//! construction), and rows found are changed by their `ctid`, which needs no plan at all. The index on a child's
+//! parent starts with the parent's column, so that the two indexes of a table never answer the same question.
+use crate::{
+    entity::{Entity, PREFIX, SUFFIX},
+    load::Layer,
+};
+
+/// A name as SQL writes it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// One column as it must be in Postgres.
+pub(super) struct Wanted {
+    /// Unquoted.
+    pub(super) name: String,
+    /// As `format_type` prints it.
+    pub(super) ty: String,
+    /// May be NULL.
+    pub(super) nullable: bool,
+    meaning: String,
+}
+
+impl Wanted {
+    fn new(name: &str, ty: &str, nullable: bool, meaning: &str) -> Self {
+        let ty = if ty == "timestamp" { "timestamp without time zone" } else { ty };
+        Self { name: name.into(), ty: ty.into(), nullable, meaning: meaning.into() }
+    }
+    fn ddl(&self) -> String {
+        let collate = if self.ty == "text" { " collate \"C\"" } else { "" };
+        let null = if self.nullable { "" } else { " not null" };
+        format!("{} {}{collate}{null}", quoted(&self.name), self.ty)
+    }
+}
+
+const PREFIX_MEANING: [&str; 3] =
+    ["Isolation boundary", "One provider account of the tenant", "Connector that read it"];
+
+/// Columns of one layer, in the order of its Arrow schema.
+pub(super) fn wanted(entity: &Entity, layer: Layer) -> Vec<Wanted> {
+    let prefix = PREFIX.iter().zip(PREFIX_MEANING).map(|(name, why)| Wanted::new(name, "text", false, why));
+    let own =
+        entity.columns.iter().map(|c| Wanted::new(&c.name, c.ty.postgres(), c.name != "id", &c.meaning));
+    let suffix = SUFFIX.iter().map(|(name, ty, null, why)| Wanted::new(name, ty.postgres(), *null, why));
+    let mut all: Vec<Wanted> = prefix.chain(own).chain(suffix).collect();
+    if layer == Layer::History {
+        all.push(Wanted::new("op", "text", false, "upsert, or remove: left its parent's set"));
+        all.push(Wanted::new("commit_no", "bigint", false, "Commit that wrote it; grows per connection"));
+    }
+    all
+}
+
+/// Where rows of an entity are.
+#[derive(Clone, Debug)]
+pub(super) struct Table<'a> {
+    entity: &'a Entity,
+    current: String,
+    history: String,
+}
+
+impl<'a> Table<'a> {
+    /// The tables that readers see.
+    pub(super) fn of(entity: &'a Entity) -> Self {
+        let name = quoted(&entity.name);
+        Self { entity, current: format!("billing.{name}"), history: format!("history.{name}") }
+    }
+    /// The session's own tables of a rebuild; `n` numbers the entities.
+    pub(super) fn aside(entity: &'a Entity, n: usize) -> Self {
+        Self { entity, current: format!("pg_temp.aside_{n}"), history: format!("pg_temp.aside_history_{n}") }
+    }
+    fn at(&self, layer: Layer) -> &str {
+        match layer {
+            Layer::Current => &self.current,
+            Layer::History => &self.history,
+        }
+    }
+    fn columns(&self, layer: Layer, before: &str) -> String {
+        let names: Vec<String> =
+            wanted(self.entity, layer).iter().map(|c| format!("{before}{}", quoted(&c.name))).collect();
+        names.join(", ")
+    }
+    fn parent(&self) -> Option<String> {
+        self.entity.parent.as_ref().map(|p| quoted(&p.column))
+    }
+
+    /// Makes the table, its indexes and its comments.
+    pub(super) fn create(&self, layer: Layer) -> String {
+        let table = self.at(layer);
+        let columns: Vec<String> = wanted(self.entity, layer).iter().map(Wanted::ddl).collect();
+        let columns = columns.join(", ");
+        let mut sql = match layer {
+            Layer::Current => {
+                format!("create table {table} ({columns}, primary key (tenant_id, connection_id, \"id\"));\n")
+            }
+            Layer::History => format!(
+                "create table {table} ({columns});\ncreate index on {table} (tenant_id, connection_id, \"id\");\n"
+            ),
+        };
+        if let (Layer::Current, Some(parent)) = (layer, self.parent()) {
+            sql.push_str(&format!("create index on {table} ({parent}, tenant_id, connection_id);\n"));
+        }
+        sql.push_str(&format!("comment on table {table} is {};\n", literal(&self.entity.meaning)));
+        for column in wanted(self.entity, layer) {
+            sql.push_str(&self.comment(layer, &column));
+        }
+        sql
+    }
+    fn comment(&self, layer: Layer, column: &Wanted) -> String {
+        let name = quoted(&column.name);
+        format!("comment on column {}.{name} is {};\n", self.at(layer), literal(&column.meaning))
+    }
+    /// Adds a column that the table lacks.
+    pub(super) fn grow(&self, layer: Layer, column: &Wanted) -> String {
+        format!(
+            "alter table {} add column {};\n{}",
+            self.at(layer),
+            column.ddl(),
+            self.comment(layer, column)
+        )
+    }
+    /// Makes the session's own empty tables in the shape of `like`.
+    pub(super) fn create_like(&self, like: &Table<'_>) -> String {
+        format!(
+            "create temp table {} (like {} including indexes);\ncreate temp table {} (like {});\n",
+            self.current, like.current, self.history, like.history
+        )
+    }
+    /// Drops the session's own tables.
+    pub(super) fn drop(&self) -> String {
+        format!("drop table if exists {}, {};\n", self.current, self.history)
+    }
+
+    /// Binary COPY into one layer, all columns.
+    pub(super) fn copy(&self, layer: Layer) -> String {
+        format!("copy {} ({}) from stdin (format binary)", self.at(layer), self.columns(layer, ""))
+    }
+    /// `$1` tenant, `$2` connection, `$3` ids -> (place in `$3` from 1, ctid, version, observed_at, row_hash).
+    pub(super) fn find(&self) -> String {
+        format!(
+            "select k.n, s.tid, s.version, s.observed_at, s.row_hash \
+             from unnest($3::text[]) with ordinality as k(id, n) cross join lateral (\
+             select t.ctid::text as tid, t.version, t.observed_at, t.row_hash from {} t \
+             where t.tenant_id = $1 and t.connection_id = $2 and t.\"id\" = k.id offset 0) s",
+            self.current
+        )
+    }
+    /// `$1` tenant, `$2` connection, `$3` parent ids -> (id, ctid, row_hash, lives). None for a main entity.
+    pub(super) fn find_children(&self) -> Option<String> {
+        let parent = self.parent()?;
+        Some(format!(
+            "select s.id, s.tid, s.row_hash, s.lives from unnest($3::text[]) as k(id) cross join lateral (\
+             select t.\"id\" as id, t.ctid::text as tid, t.row_hash, t.deleted_at is null as lives from {} t \
+             where t.{parent} = k.id and t.tenant_id is not distinct from $1 \
+             and t.connection_id is not distinct from $2 offset 0) s",
+            self.current
+        ))
+    }
+    /// `$1` ctids.
+    pub(super) fn delete(&self) -> String {
+        format!("delete from {} where ctid = any($1::text[]::tid[])", self.current)
+    }
+    /// `$1` ctids, `$2` commit: deletes current rows and says so in history.
+    pub(super) fn remove(&self) -> String {
+        let columns = self.columns(Layer::Current, "");
+        format!(
+            "with gone as (delete from {} where ctid = any($1::text[]::tid[]) returning {columns}) \
+             insert into {} ({columns}, op, commit_no) select {columns}, 'remove', $2 from gone",
+            self.current, self.history
+        )
+    }
+    /// `$1` tenant, `$2` connection -> (id, ctid, version, observed_at, row_hash) of what is not deleted.
+    pub(super) fn living(&self) -> String {
+        format!(
+            "select \"id\", ctid::text, version, observed_at, row_hash from {} \
+             where tenant_id = $1 and connection_id = $2 and deleted_at is null",
+            self.current
+        )
+    }
+    /// `$1` ctids, `$2` when, `$3` what to exclusive-or the hash with, `$4` commit.
+    pub(super) fn bury(&self) -> String {
+        let columns = self.columns(Layer::Current, "");
+        let returned = self.columns(Layer::Current, "t.");
+        format!(
+            "with gone as (update {} t set deleted_at = $2, observed_at = $2, row_hash = t.row_hash # $3 \
+             where t.ctid = any($1::text[]::tid[]) returning {returned}) \
+             insert into {} ({columns}, op, commit_no) select {columns}, 'upsert', $4 from gone",
+            self.current, self.history
+        )
+    }
+    /// `$1` tenant, `$2` connection -> the layer's columns.
+    pub(super) fn select(&self, layer: Layer) -> String {
+        let order = match layer {
+            Layer::Current => "\"id\"",
+            Layer::History => "commit_no, \"id\"",
+        };
+        format!(
+            "select {} from {} where tenant_id = $1 and connection_id = $2 order by {order}",
+            self.columns(layer, ""),
+            self.at(layer)
+        )
+    }
+
+    /// Which rows of the connection (`$1`, `$2`) the stream of `main` owns: all of a main entity, and of a child entity
+    /// those whose parent is a row of `main`, for another stream may feed the same child entity.
+    fn owned(&self, main: &(Table<'_>, Table<'_>)) -> String {
+        let of = "tenant_id = $1 and connection_id = $2";
+        match self.parent() {
+            None => of.into(),
+            Some(parent) => format!(
+                "{of} and {parent} in (select \"id\" from {} where {of} union all select \"id\" from {})",
+                main.0.current, main.1.current
+            ),
+        }
+    }
+    /// `$1` tenant, `$2` connection -> (added, removed, changed, same), `new` against this, by id and own columns.
+    pub(super) fn diff(&self, new: &Table<'_>, main: &(Table<'_>, Table<'_>)) -> String {
+        let own = |side: &str| {
+            let names = self.entity.columns.iter().map(|c| {
+                let cast = if c.ty.postgres() == "json" { "::text" } else { "" };
+                format!("{side}.{}{cast}", quoted(&c.name))
+            });
+            names.collect::<Vec<_>>().join(", ")
+        };
+        format!(
+            "select count(*) filter (where o.\"id\" is null), count(*) filter (where n.\"id\" is null), \
+             count(*) filter (where o.\"id\" = n.\"id\" and ({old}) is distinct from ({new_own})), \
+             count(*) filter (where o.\"id\" = n.\"id\" and ({old}) is not distinct from ({new_own})) \
+             from (select * from {current} where {owned}) o full join {aside} n on o.\"id\" = n.\"id\"",
+            old = own("o"),
+            new_own = own("n"),
+            current = self.current,
+            owned = self.owned(main),
+            aside = new.current,
+        )
+    }
+    /// `$1` tenant, `$2` connection: removes what the stream owns of one layer.
+    pub(super) fn clear(&self, layer: Layer, main: &(Table<'_>, Table<'_>)) -> String {
+        format!("delete from {} where {}", self.at(layer), self.owned(main))
+    }
+    /// Moves one layer of `new` in.
+    pub(super) fn fill(&self, layer: Layer, new: &Table<'_>) -> String {
+        let columns = self.columns(layer, "");
+        format!("insert into {} ({columns}) select {columns} from {}", self.at(layer), new.at(layer))
+    }
+}

@@ -1,0 +1,116 @@
+//! The Postgres destination: one transaction per commit, one row per key in `billing`, every change in `history`.
+//!
+//! An opened connection is one session: its advisory lock, its transactions and its rebuild tables live and die
+//! together, so a dead process leaves nothing to clean up. Text of statements that depend on an entity is made in
+//! `generated`. Absent on purpose: staging tables (stored states are looked up first and only what changed is sent),
+//! a pool, and any knowledge of providers or mappings.
+mod commit;
+mod copy;
+mod decode;
+mod fault;
+mod generated;
+mod prepare;
+mod quarantine;
+mod query;
+mod rebuild;
+mod rows;
+mod scan;
+mod session;
+mod state;
+
+use crate::{
+    checkpoint::Checkpoint,
+    entity::Entity,
+    error::{Error, Kind, Result},
+    id::Owner,
+    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, StoredReject},
+};
+use arrow::array::RecordBatch;
+use sqlx::{PgConnection, postgres::PgConnectOptions};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A Postgres database as destination. Holds at most one session.
+pub struct Postgres {
+    options: PgConnectOptions,
+    /// Host, port and database, for messages.
+    place: String,
+    /// None: not connected, or the connection was lost.
+    conn: Option<PgConnection>,
+    open: Option<Open>,
+}
+
+/// An opened connection, as this process believes it to be.
+struct Open {
+    owner: Owner,
+    epoch: i64,
+    commit_no: i64,
+    /// False while the outcome of a transaction is not known: the number must be read back.
+    sure: bool,
+    entities: BTreeMap<String, Arc<Entity>>,
+    /// Stream -> main entity, child entities.
+    feeds: BTreeMap<String, Feeds>,
+    rebuild: Option<rebuild::Rebuild>,
+}
+
+/// Which unified tables a stream feeds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Feeds {
+    main: String,
+    children: Vec<String>,
+}
+
+impl Open {
+    fn entity(&self, name: &str) -> Result<&Arc<Entity>> {
+        self.entities.get(name).ok_or_else(|| {
+            Error::new(Kind::Bug, "an entity was not named when the connection was opened")
+                .with("entity", name)
+        })
+    }
+}
+
+fn not_open() -> Error {
+    Error::new(Kind::Bug, "the connection was not opened")
+}
+
+impl Destination for Postgres {
+    async fn open(&mut self, owner: &Owner, entities: &[Arc<Entity>]) -> Result<Opened> {
+        self.open_owner(owner, entities).await
+    }
+    async fn commit(&mut self, commit: Commit) -> Result<Committed> {
+        self.commit_all(&commit).await
+    }
+    /// Readers of Postgres see a commit at once: there is nothing left to do.
+    async fn publish(&mut self, _stream: &str) -> Result<u64> {
+        Ok(0)
+    }
+    async fn close(&mut self) -> Result<()> {
+        self.close_session().await
+    }
+    async fn peek(&mut self, owner: &Owner) -> Result<Option<Opened>> {
+        self.peek_owner(owner).await
+    }
+    async fn read(&mut self, entity: &Entity, layer: Layer) -> Result<Vec<RecordBatch>> {
+        self.read_layer(entity, layer).await
+    }
+    async fn raw_after(&mut self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
+        self.raw_after_commit(stream, after).await
+    }
+    async fn rejects(&mut self, owner: &Owner) -> Result<Vec<StoredReject>> {
+        self.open_rejects(owner).await
+    }
+    async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
+        self.replace_checkpoint(stream, to).await
+    }
+    async fn record_run(&mut self, summary: &serde_json::Value) -> Result<()> {
+        self.keep_run(summary).await
+    }
+    async fn runs(&mut self, owner: &Owner, limit: usize) -> Result<Vec<serde_json::Value>> {
+        self.last_runs(owner, limit).await
+    }
+    async fn rebuild_begin(&mut self, stream: &str) -> Result<()> {
+        self.begin_rebuild(stream).await
+    }
+    async fn rebuild_end(&mut self, apply: bool) -> Result<Vec<Diff>> {
+        self.end_rebuild(apply).await
+    }
+}
