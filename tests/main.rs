@@ -11,4 +11,5 @@ mod init;
 mod pipeline;
 mod render;
 mod schedule;
+mod telemetry;
 mod tidy;
