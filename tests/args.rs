@@ -121,10 +121,8 @@ More:
 
 Everywhere:
   -C <DIR>                Project folder: where pipelines/, connectors/ and .env are [default: .]
-  -o, --output <HOW>      How results and errors are written [default: text] [possible values: text,
-                          json]
-      --log-format <HOW>  How log lines are written (stderr) [default: text] [possible values: text,
-                          json]
+  -o, --output <HOW>      How results and errors are written: text or json [default: text]
+      --log-format <HOW>  How log lines are written (stderr): text or json [default: text]
   -v...                   Log more: -v what happens, -vv every request, -vvv everything
       --no-progress       Do not show progress
   -h, --help              Print help (see more with '--help')

@@ -13,4 +13,5 @@ mod normalize;
 mod pipeline;
 mod render;
 mod schedule;
+mod telemetry;
 mod tidy;

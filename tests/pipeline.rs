@@ -4,7 +4,7 @@ use tidegate::{
     config::{Environment, InputSource},
     error::{Kind, Result},
     manifest::{Input, InputKind},
-    pipeline::{DestinationSpec, Draft, Pipeline},
+    pipeline::{DestinationSpec, Draft, Pipeline, no_such_pipeline},
     time::Timestamp,
 };
 
@@ -389,4 +389,21 @@ fn an_unknown_connector_names_the_nearest() {
 fn an_alias_or_a_merge_key_hides_no_wrong_key() {
     let error = read(&RIGHT.replace("raw: keep", "<<: { rwa: keep }")).map(|p| p.name).unwrap_err();
     assert_eq!(error.next(), Some("did you mean `raw`?"));
+}
+
+#[test]
+fn an_unknown_pipeline_names_the_nearest_or_what_there_is() {
+    let told = |asked, known: &[&str]| {
+        let error = no_such_pipeline(asked, known);
+        format!("{error}; {}", error.next().unwrap())
+    };
+    assert_eq!(told("amce", &["acme", "beta"]), "there is no pipelines/amce.yaml; did you mean `acme`?");
+    assert_eq!(
+        told("zeta-corp", &["acme", "delta"]),
+        "there is no pipelines/zeta-corp.yaml (there are acme, delta); tidegate init --name zeta-corp"
+    );
+    assert_eq!(
+        told("acme", &[]),
+        "there is no pipeline in this folder; tidegate init, or -C DIR for a project elsewhere"
+    );
 }

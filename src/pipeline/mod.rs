@@ -134,6 +134,19 @@ impl Draft {
     }
 }
 
+/// The error to give when there is no pipeline of that name; `known` are those there are.
+pub fn no_such_pipeline(asked: &str, known: &[&str]) -> Error {
+    match (told::nearest(asked, known), known) {
+        (Some(right), _) => Error::new(Kind::Invalid, format!("there is no pipelines/{asked}.yaml"))
+            .hint(format!("did you mean `{right}`?")),
+        (None, []) => Error::new(Kind::Invalid, "there is no pipeline in this folder")
+            .hint("tidegate init, or -C DIR for a project elsewhere"),
+        (None, _) => Error::new(Kind::Invalid, format!("there is no pipelines/{asked}.yaml"))
+            .with("there are", known.join(", "))
+            .hint(format!("tidegate init --name {asked}")),
+    }
+}
+
 /// The name a pipeline must have in a file of that name. Fails `Invalid` when it is not a `.yaml` file.
 pub fn name_of(file: &str) -> Result<&str> {
     let base = file.rsplit('/').next().unwrap_or(file);

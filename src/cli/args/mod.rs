@@ -31,11 +31,19 @@ pub struct Global {
     /// Project folder: where pipelines/, connectors/ and .env are
     #[arg(short = 'C', value_name = "DIR", default_value = ".", global = true, value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
-    /// How results and errors are written
-    #[arg(short, long, value_enum, value_name = "HOW", default_value_t, global = true)]
+    /// How results and errors are written: text or json
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "HOW",
+        default_value_t,
+        global = true,
+        hide_possible_values = true
+    )]
     pub output: Output,
-    /// How log lines are written (stderr)
-    #[arg(long, value_enum, value_name = "HOW", default_value_t, global = true)]
+    /// How log lines are written (stderr): text or json
+    #[arg(long, value_enum, value_name = "HOW", default_value_t, global = true, hide_possible_values = true)]
     pub log_format: LogFormat,
     /// Log more: -v what happens, -vv every request, -vvv everything
     #[arg(short, action = clap::ArgAction::Count, global = true)]
