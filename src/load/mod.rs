@@ -2,16 +2,12 @@
 //!
 //! There is no other way to move a watermark. A destination knows entities and checkpoints; it knows nothing of
 //! providers, HTTP or mappings.
-<<<<<<< HEAD
 mod fold;
 pub mod lake;
 pub mod memory;
 
 pub use crate::normalize::Rows;
-=======
 pub mod postgres;
-
->>>>>>> postgres
 use crate::{
     checkpoint::Checkpoint,
     decode::{Issue, Reject},
