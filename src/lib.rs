@@ -23,9 +23,11 @@ pub mod schedule;
 pub mod extract;
 pub mod normalize;
 
+pub mod engine;
 pub mod http;
 pub mod load;
 
+pub mod model;
 pub mod sync;
 
 pub mod app;

@@ -1,2 +1,6 @@
 //! The `tidegate` command.
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidegate::cli::start(std::env::args_os())
+}

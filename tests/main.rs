@@ -9,6 +9,7 @@ mod destination;
 mod extract;
 mod http;
 mod init;
+mod mappings;
 mod normalize;
 mod pipeline;
 mod render;

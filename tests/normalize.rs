@@ -80,6 +80,7 @@ fn connector(feeds: Vec<(Arc<Entity>, &str)>) -> (Connector, Arc<Stream>) {
     });
     let connector = Connector {
         name: "invented".into(),
+        title: "Invented".into(),
         hash: "h".into(),
         mapping_hash: "m".into(),
         inputs: vec![],

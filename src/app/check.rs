@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind},
-    http::Client,
+    http::{Client, Limits},
     load::Destination,
     manifest::Connector,
     sync::Normalizers,
@@ -55,7 +55,7 @@ pub async fn check(project: &Project, name: &str) -> Vec<Finding> {
     } else {
         findings.right("mappings", "fit their streams and tables".into());
     }
-    let sampled = match Client::new() {
+    let sampled = match Client::new(Limits::default()) {
         Ok(http) => probe::sample(&job, &BTreeMap::new(), &http, &SystemClock).await,
         Err(e) => Err(e),
     };
@@ -66,7 +66,8 @@ pub async fn check(project: &Project, name: &str) -> Vec<Finding> {
                 let what = format!("stream {stream}");
                 match (&found.error, found.pages.first()) {
                     (Some(e), _) => findings.wrong(&what, e),
-                    (None, Some(page)) => findings.right(&what, format!("answers, {} records on its first page", page.records.len())),
+                    (None, Some(page)) => findings
+                        .right(&what, format!("answers, {} records on its first page", page.records.len())),
                     (None, None) => findings.right(&what, "answers, no record yet".into()),
                 }
             }
@@ -74,14 +75,16 @@ pub async fn check(project: &Project, name: &str) -> Vec<Finding> {
     }
     let reached = match project.store(&pipeline).await {
         Ok(mut store) => match store.peek(&pipeline.owner).await {
-            Ok(opened) => store.prepare().await.map(|what| (what, opened)),
+            Ok(opened) => store.writable().await.map(|what| (what, opened)),
             Err(e) => Err(e),
         },
         Err(e) => Err(e),
     };
     match reached {
         Ok((what, None)) => findings.right("destination", format!("{what}; nothing synced yet")),
-        Ok((what, Some(opened))) => findings.right("destination", format!("{what}; {} commits so far", opened.commit_no)),
+        Ok((what, Some(opened))) => {
+            findings.right("destination", format!("{what}; {} commits so far", opened.commit_no))
+        }
         Err(e) => findings.wrong("destination", &e),
     }
     findings.all

@@ -72,7 +72,11 @@ fn inputs(connector: &Connector) -> Vec<InputInfo> {
         InputKind::Text => "text",
         InputKind::Secret => "secret",
     };
-    let info = |i: &manifest::Input| InputInfo { name: i.name.clone(), kind: kind(i.kind).into(), meaning: i.meaning.clone() };
+    let info = |i: &manifest::Input| InputInfo {
+        name: i.name.clone(),
+        kind: kind(i.kind).into(),
+        meaning: i.meaning.clone(),
+    };
     connector.inputs.iter().map(info).collect()
 }
 
@@ -133,7 +137,9 @@ pub fn lint(project: &Path, folders: &[PathBuf]) -> Result<Vec<String>> {
     if let Some(unknown) = names.iter().find(|n| !catalog.connectors.contains_key(*n)) {
         return Err(Error::new(Kind::Invalid, format!("there is no connector folder `{unknown}`"))
             .with("project", project.display())
-            .hint("connectors of a project are connectors/<name>/connector.yaml; -C names the project folder"));
+            .hint(
+                "connectors of a project are connectors/<name>/connector.yaml; -C names the project folder",
+            ));
     }
     Ok(catalog.connectors.keys().filter(|k| names.is_empty() || names.contains(k)).cloned().collect())
 }

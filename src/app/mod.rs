@@ -1,2 +1,21 @@
-//! What can be asked of tidegate, a module per verb.
+//! What can be asked of tidegate: one module per verb, each answering plain data.
+//!
+//! Absent on purpose: parsing of arguments and printing (`cli`).
+pub mod check;
+pub mod connectors;
+
+pub mod export;
 pub mod init;
+pub mod plan;
+mod probe;
+pub mod project;
+pub mod quarantine;
+pub mod query;
+pub mod rebuild;
+pub mod run;
+pub mod schema;
+
+pub mod state;
+pub mod status;
+pub mod store;
+pub mod sync;

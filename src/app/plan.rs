@@ -72,7 +72,8 @@ pub async fn plan<H: Http, C: Clock>(
         .streams
         .iter()
         .map(|s| {
-            let watermark = opened.checkpoints.get(&s.name).and_then(crate::checkpoint::Checkpoint::watermark);
+            let watermark =
+                opened.checkpoints.get(&s.name).and_then(crate::checkpoint::Checkpoint::watermark);
             let sampled = probe::slice_field(s).is_some() && watermark.is_none();
             (s.name.clone(), if sampled { grid(job.options.start, now) } else { Vec::new() })
         })
@@ -83,13 +84,24 @@ pub async fn plan<H: Http, C: Clock>(
         let found = sampled.remove(&stream.name).unwrap_or_default();
         let checkpoint = opened.checkpoints.get(&stream.name);
         let watermark = checkpoint.and_then(crate::checkpoint::Checkpoint::watermark);
-        streams.push(estimate(stream, &found, slices.get(&stream.name).map_or(&[], Vec::as_slice), watermark));
+        streams.push(estimate(
+            stream,
+            &found,
+            slices.get(&stream.name).map_or(&[], Vec::as_slice),
+            watermark,
+        ));
     }
     let requests = 1 + streams.iter().filter_map(|s| s.requests).sum::<u64>();
     let budget = &job.connector.budget;
     let pace = f64::from(budget.requests) / budget.per.as_secs_f64();
     let bytes = streams.iter().filter_map(|s| s.bytes).sum();
-    Ok(PipelinePlan { pipeline: pipeline.name.clone(), streams, requests, minutes: requests as f64 / pace / 60.0, bytes })
+    Ok(PipelinePlan {
+        pipeline: pipeline.name.clone(),
+        streams,
+        requests,
+        minutes: requests as f64 / pace / 60.0,
+        bytes,
+    })
 }
 
 /// Slices that together cover the time since the start, one sample in each; the first is open below.

@@ -50,7 +50,9 @@ pub(super) async fn sample<H: Http, C: Clock>(
     let mut flights = FuturesUnordered::new();
     loop {
         match machine.step(clock.now()) {
-            Step::Send { ticket, request, .. } => flights.push(async move { (ticket, http.send(request).await) }),
+            Step::Send { ticket, request, .. } => {
+                flights.push(async move { (ticket, http.send(request).await) })
+            }
             Step::Emit(emitted) => {
                 let found = sampled.entry(emitted.stream.clone()).or_default();
                 found.pages.extend(emitted.page.filter(|_| found.pages.len() < wanted(&emitted.stream)));

@@ -7,7 +7,8 @@ use crate::{
     load::{lake::Lake, postgres::Postgres},
     manifest::{self, Catalog, Connector, InputKind},
     normalize::Facts,
-    pipeline::{DestinationSpec, Draft, Pipeline},
+    pipeline::{self, DestinationSpec, Draft, Pipeline},
+    secret::Secret,
     sync::Job,
 };
 use std::{
@@ -40,7 +41,9 @@ impl Project {
     /// Fails `Invalid` when a connector of the folder or its `.env` is wrong.
     pub fn open(dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
-            return Err(Error::new(Kind::Invalid, "there is no such project folder").with("folder", dir.display()));
+            return Err(
+                Error::new(Kind::Invalid, "there is no such project folder").with("folder", dir.display())
+            );
         }
         let catalog = manifest::catalog(Some(dir))?;
         Ok(Self { dir: dir.to_owned(), env: Environment::load(dir)?, catalog })
@@ -64,10 +67,12 @@ impl Project {
         let file = format!("pipelines/{name}.yaml");
         let known = self.names()?;
         if !known.iter().any(|k| k == name) {
-            return Err(self.no_pipeline(name, &known));
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            return Err(pipeline::no_such_pipeline(name, &known));
         }
-        let text = fs::read_to_string(self.dir.join(&file))
-            .map_err(|e| Error::new(Kind::Invalid, "cannot read the pipeline").with("file", &file).because(e))?;
+        let text = fs::read_to_string(self.dir.join(&file)).map_err(|e| {
+            Error::new(Kind::Invalid, "cannot read the pipeline").with("file", &file).because(e)
+        })?;
         let draft = Draft::read(&file, &text)?;
         let Some(connector) = self.catalog.connectors.get(draft.connector()) else {
             let known: Vec<&str> = self.catalog.connectors.keys().map(String::as_str).collect();
@@ -75,17 +80,6 @@ impl Project {
         };
         let streams: Vec<&str> = connector.streams.iter().map(|s| s.name.as_str()).collect();
         draft.prove(&connector.inputs, &streams)
-    }
-
-    fn no_pipeline(&self, name: &str, known: &[String]) -> Error {
-        let error = Error::new(Kind::Invalid, format!("there is no pipeline `{name}`"))
-            .with("folder", self.dir.join("pipelines").display());
-        let near = known.iter().map(|k| (strsim::jaro_winkler(k, name), k)).filter(|(score, _)| *score > 0.7);
-        match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
-            Some((_, nearest)) => error.hint(format!("did you mean `{nearest}`?")),
-            None if known.is_empty() => error.hint("tidegate init   (or tidegate demo, to see it work first)"),
-            None => error.hint(format!("there are: {}", known.join(", "))),
-        }
     }
 
     /// The named pipelines, or all. Fails `Invalid` when there are none at all.
@@ -102,21 +96,30 @@ impl Project {
     /// The pipeline's connector.
     pub fn connector(&self, pipeline: &Pipeline) -> Result<Arc<Connector>> {
         let found = self.catalog.connectors.get(&pipeline.connector).cloned();
-        found.ok_or_else(|| Error::new(Kind::Bug, "a proven pipeline has a connector").with("pipeline", &pipeline.name))
+        found.ok_or_else(|| {
+            Error::new(Kind::Bug, "a proven pipeline has a connector").with("pipeline", &pipeline.name)
+        })
     }
 
     /// Everything that a sync of the pipeline needs. Fails `Invalid` for a missing variable or unknown stream.
     pub fn job(&self, pipeline: &Pipeline, narrow: &Narrow) -> Result<Job> {
         let connector = self.connector(pipeline)?;
-        let asked = if narrow.streams.is_empty() { pipeline.streams.as_deref() } else { Some(&narrow.streams[..]) };
-        if let Some(unknown) = asked.iter().copied().flatten().find(|a| connector.streams.iter().all(|s| &s.name != *a)) {
+        let asked =
+            if narrow.streams.is_empty() { pipeline.streams.as_deref() } else { Some(&narrow.streams[..]) };
+        if let Some(unknown) =
+            asked.iter().copied().flatten().find(|a| connector.streams.iter().all(|s| &s.name != *a))
+        {
             let known: Vec<&str> = connector.streams.iter().map(|s| s.name.as_str()).collect();
-            return Err(Error::new(Kind::Invalid, format!("connector `{}` has no stream `{unknown}`", connector.name))
-                .hint(format!("it has: {}", known.join(", "))));
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("connector `{}` has no stream `{unknown}`", connector.name),
+            )
+            .hint(format!("it has: {}", known.join(", "))));
         }
         let wanted = |name: &String| asked.is_none_or(|a| a.contains(name));
         let streams = connector.streams.iter().filter(|s| wanted(&s.name)).cloned().collect();
-        let options = Options { start: pipeline.start, requests_max: narrow.requests_max, ..Options::default() };
+        let options =
+            Options { start: pipeline.start, requests_max: narrow.requests_max, ..Options::default() };
         Ok(Job {
             pipeline: pipeline.name.clone(),
             facts: Facts { owner: pipeline.owner.clone(), time_zone: pipeline.time_zone },
@@ -134,22 +137,24 @@ impl Project {
     }
 
     fn inputs(&self, pipeline: &Pipeline, connector: &Connector) -> Result<BTreeMap<String, InputValue>> {
-        let mut values = BTreeMap::new();
-        for input in &connector.inputs {
-            let Some(source) = pipeline.inputs.get(&input.name) else { continue };
-            let value = match input.kind {
-                InputKind::Secret => InputValue::Secret(self.env.secret(source)?),
-                InputKind::HostLabel | InputKind::Text => InputValue::Text(self.env.text(source)?),
+        let resolved = pipeline.resolve(&self.env, &connector.inputs)?;
+        let secret =
+            |name: &String| connector.inputs.iter().any(|i| &i.name == name && i.kind == InputKind::Secret);
+        let value = |(name, value): (String, Secret)| {
+            let value = if secret(&name) {
+                InputValue::Secret(value)
+            } else {
+                InputValue::Text(value.expose().to_owned())
             };
-            values.insert(input.name.clone(), value);
-        }
-        Ok(values)
+            (name, value)
+        };
+        Ok(resolved.into_iter().map(value).collect())
     }
 
     /// The pipeline's destination, connected but not opened.
     pub async fn store(&self, pipeline: &Pipeline) -> Result<Store> {
         match &pipeline.destination {
-            DestinationSpec::Lake { path } => Ok(Store::Lake(Lake::new(self.dir.join(path)))),
+            DestinationSpec::Lake { path } => Ok(Store::Lake(Box::new(Lake::new(self.dir.join(path))))),
             DestinationSpec::Postgres { url } => {
                 Ok(Store::Postgres(Box::new(Postgres::connect(&self.env.secret(url)?).await?)))
             }

@@ -43,9 +43,12 @@ pub async fn redrive_all(
         }
         let mut done = Vec::new();
         for stream in &job.connector.streams {
-            let chosen = |s: &&StoredReject| s.reject.stream == stream.name && (ids.is_empty() || ids.contains(&s.id));
+            let chosen =
+                |s: &&StoredReject| s.reject.stream == stream.name && (ids.is_empty() || ids.contains(&s.id));
             let chosen: Vec<StoredReject> = stored.iter().filter(chosen).cloned().collect();
-            let Some(checkpoint) = opened.checkpoints.get(&stream.name).filter(|_| !chosen.is_empty()) else { continue };
+            let Some(checkpoint) = opened.checkpoints.get(&stream.name).filter(|_| !chosen.is_empty()) else {
+                continue;
+            };
             done.push(redrive(&job, stream, chosen, checkpoint.clone(), &mut store, normalizers).await?);
         }
         Ok(done)

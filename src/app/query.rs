@@ -2,8 +2,13 @@
 use super::project::Project;
 use crate::{
     engine::{Engine, Table},
-    error::Result,
-    load::{lake::{Lake, ReadGuard}, postgres::Postgres},
+    error::{Kind, Result},
+    id::Owner,
+    load::{
+        Destination,
+        lake::{Lake, ReadGuard},
+        postgres::Postgres,
+    },
     model,
     pipeline::{DestinationSpec, Pipeline},
 };
@@ -36,6 +41,7 @@ impl Reader {
 
     async fn lake(project: &Project, lake: &Lake) -> Result<Self> {
         let owners = lake.owners()?;
+        heal(project, lake, &owners).await?;
         let guards = owners.iter().map(|owner| lake.read_guard(owner)).collect::<Result<_>>()?;
         let mut tables = Vec::new();
         for entity in project.catalog.entities.values() {
@@ -62,4 +68,22 @@ impl Reader {
             Self::Postgres(postgres) => postgres.query(sql).await,
         }
     }
+}
+
+/// Finishes a publish that died, as the next sync would; leaves it alone while a live process works there.
+async fn heal(project: &Project, lake: &Lake, owners: &[Owner]) -> Result<()> {
+    let entities: Vec<_> = project.catalog.entities.values().cloned().collect();
+    for owner in owners {
+        let torn = entities.iter().any(|entity| lake.current_files(owner, &entity.name).is_err());
+        if !torn {
+            continue;
+        }
+        let mut writer = Lake::new(lake.root().to_owned());
+        match writer.open(owner, &entities).await {
+            Ok(_) => writer.close().await?,
+            Err(e) if e.kind() == Kind::Locked => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }

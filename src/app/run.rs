@@ -74,8 +74,15 @@ async fn forever<C: Clock>(
         }
         let Ok(_turn) = turns.acquire().await else { return };
         let mut quiet = |_| {};
-        let outcome =
-            super::sync::pipeline(project, pipeline, &Narrow::default(), normalizers, &mut quiet, stop.clone()).await;
+        let outcome = super::sync::pipeline(
+            project,
+            pipeline,
+            &Narrow::default(),
+            normalizers,
+            &mut quiet,
+            stop.clone(),
+        )
+        .await;
         tell(Event::Ended { pipeline: name(), outcome: outcome.map(Box::new) });
     }
 }

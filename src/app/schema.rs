@@ -45,12 +45,16 @@ pub fn columns_batch(catalog: &Catalog, table: &str) -> Result<RecordBatch> {
         let (postgres, notes, meaning) = describe(field.name());
         [field.name().clone(), field.data_type().to_string(), postgres.to_owned(), notes, meaning]
     };
-    texts(["column", "arrow", "postgres", "notes", "meaning"], entity.schema().fields().iter().map(row).collect())
+    texts(
+        ["column", "arrow", "postgres", "notes", "meaning"],
+        entity.schema().fields().iter().map(row).collect(),
+    )
 }
 
 fn texts<const N: usize>(names: [&str; N], rows: Vec<[String; N]>) -> Result<RecordBatch> {
     let schema = Schema::new(names.map(|n| Field::new(n, DataType::Utf8, false)).to_vec());
-    let column = |i: usize| Arc::new(rows.iter().map(|r| r.get(i).cloned()).collect::<StringArray>()) as ArrayRef;
+    let column =
+        |i: usize| Arc::new(rows.iter().map(|r| r.get(i).cloned()).collect::<StringArray>()) as ArrayRef;
     RecordBatch::try_new(Arc::new(schema), (0..N).map(column).collect())
         .map_err(|e| Error::new(Kind::Bug, "cannot lay out the dictionary").because(e))
 }
@@ -68,7 +72,11 @@ fn prefix_meaning(name: &str) -> &'static str {
 
 fn unknown(catalog: &Catalog, table: &str) -> Error {
     let error = Error::new(Kind::Invalid, format!("there is no unified table `{table}`"));
-    let near = catalog.entities.keys().map(|k| (strsim::jaro_winkler(k, table), k)).filter(|(score, _)| *score > 0.7);
+    let near = catalog
+        .entities
+        .keys()
+        .map(|k| (strsim::jaro_winkler(k, table), k))
+        .filter(|(score, _)| *score > 0.7);
     match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((_, nearest)) => error.hint(format!("did you mean `{nearest}`?")),
         None => error.hint("tidegate schema   lists all"),

@@ -36,7 +36,8 @@ pub async fn show(project: &Project, pipeline: &Pipeline, stream: &str) -> Resul
 
 fn missing(pipeline: &Pipeline, stream: &str, opened: &Opened) -> Error {
     let known: Vec<&str> = opened.checkpoints.keys().map(String::as_str).collect();
-    let error = Error::new(Kind::Invalid, format!("stream `{stream}` of `{}` has no checkpoint", pipeline.name));
+    let error =
+        Error::new(Kind::Invalid, format!("stream `{stream}` of `{}` has no checkpoint", pipeline.name));
     if known.is_empty() {
         return error.hint(format!("it was never synced: tidegate sync {}", pipeline.name));
     }
@@ -80,8 +81,11 @@ pub async fn export(project: &Project, pipeline: &Pipeline) -> Result<Exported> 
 
 /// Replaces checkpoints by exported ones. Fails `Invalid` for another connection's, an unknown stream or format.
 pub async fn import(project: &Project, pipeline: &Pipeline, text: &str) -> Result<Vec<String>> {
-    let exported: Exported = serde_json::from_str(text)
-        .map_err(|e| Error::new(Kind::Invalid, "this is not an exported state").because(e).hint("tidegate state export writes one"))?;
+    let exported: Exported = serde_json::from_str(text).map_err(|e| {
+        Error::new(Kind::Invalid, "this is not an exported state")
+            .because(e)
+            .hint("tidegate state export writes one")
+    })?;
     let owner = (pipeline.owner.tenant.as_str(), pipeline.owner.connection.as_str());
     if (exported.tenant.as_str(), exported.connection.as_str()) != owner {
         return Err(Error::new(Kind::Invalid, "this is the state of another connection")
@@ -91,7 +95,10 @@ pub async fn import(project: &Project, pipeline: &Pipeline, text: &str) -> Resul
     let connector = project.connector(pipeline)?;
     for (stream, checkpoint) in &exported.checkpoints {
         if connector.streams.iter().all(|s| &s.name != stream) {
-            return Err(Error::new(Kind::Invalid, format!("connector `{}` has no stream `{stream}`", connector.name)));
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("connector `{}` has no stream `{stream}`", connector.name),
+            ));
         }
         if checkpoint.format > crate::checkpoint::FORMAT {
             return Err(Error::new(Kind::Invalid, "this state was written by a newer tidegate")

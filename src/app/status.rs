@@ -44,11 +44,17 @@ pub struct StreamStatus {
 }
 
 /// Reads what is stored; takes no lock.
-pub async fn status<C: Clock>(project: &Project, pipeline: &Pipeline, runs: usize, clock: &C) -> Result<PipelineStatus> {
+pub async fn status<C: Clock>(
+    project: &Project,
+    pipeline: &Pipeline,
+    runs: usize,
+    clock: &C,
+) -> Result<PipelineStatus> {
     let connector = project.connector(pipeline)?;
     let mut store = project.store(pipeline).await?;
     let stored = store.peek(&pipeline.owner).await?;
-    let summaries = if stored.is_some() { store.runs(&pipeline.owner, runs.max(1)).await? } else { Vec::new() };
+    let summaries =
+        if stored.is_some() { store.runs(&pipeline.owner, runs.max(1)).await? } else { Vec::new() };
     let rejects = if stored.is_some() { store.rejects(&pipeline.owner).await?.len() as u64 } else { 0 };
     let opened = stored.unwrap_or_default();
     let now = clock.now();

@@ -2,21 +2,70 @@
 use crate::{
     checkpoint::Checkpoint,
     entity::Entity,
-    error::Result,
+    error::{Error, Kind, Result},
     id::Owner,
     load::{
-        Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, StoredReject, lake::Lake, postgres::Postgres,
+        Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, StoredReject, lake::Lake,
+        postgres::Postgres,
     },
 };
-use arrow::array::RecordBatch;
-use std::sync::Arc;
+use arrow::array::{Array, AsArray, RecordBatch};
+use std::{fs, path::Path, sync::Arc};
 
 /// Lake or Postgres.
 pub enum Store {
     /// Parquet files.
-    Lake(Lake),
+    Lake(Box<Lake>),
     /// A database.
     Postgres(Box<Postgres>),
+}
+
+impl Store {
+    /// Whether a sync could write here, in words. Leaves nothing behind.
+    /// Fails `Destination` with what is missing and how to give it.
+    pub async fn writable(&mut self) -> Result<String> {
+        match self {
+            Self::Lake(lake) => folder_writable(lake.root()),
+            Self::Postgres(postgres) => {
+                let sql = "select current_setting('server_version') as version, current_database() as name, \
+                           current_user as role, has_database_privilege(current_database(), 'create') as may";
+                let found = postgres.query(sql).await?;
+                let text = |column: &str| {
+                    let array = found
+                        .first()
+                        .and_then(|b| b.column_by_name(column))
+                        .and_then(|c| c.as_string_opt::<i32>());
+                    array.filter(|a| !a.is_empty()).map_or_else(String::new, |a| a.value(0).to_owned())
+                };
+                let may =
+                    found.first().and_then(|b| b.column_by_name("may")).and_then(|c| c.as_boolean_opt());
+                let (name, role) = (text("name"), text("role"));
+                if !may.is_some_and(|m| !m.is_empty() && m.value(0)) {
+                    return Err(Error::new(
+                        Kind::Destination,
+                        "the role may not create schemas in this database",
+                    )
+                    .with("role", &role)
+                    .with("database", &name)
+                    .hint(format!("as its owner: grant create on database \"{name}\" to \"{role}\";")));
+                }
+                Ok(format!("Postgres {}, database {name}, role {role} may create", text("version")))
+            }
+        }
+    }
+}
+
+fn folder_writable(root: &Path) -> Result<String> {
+    let existing = root.ancestors().find(|a| a.is_dir() || a.as_os_str().is_empty()).unwrap_or(root);
+    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    let trial = existing.join(".tidegate-check.tmp");
+    fs::write(&trial, b"").and_then(|()| fs::remove_file(&trial)).map_err(|e| {
+        Error::new(Kind::Destination, "the lake's folder cannot be written")
+            .with("folder", existing.display())
+            .because(e)
+            .hint("give the user who runs tidegate the right to write there, or name another folder")
+    })?;
+    Ok(format!("lake {} can be written", root.display()))
 }
 
 macro_rules! either {

@@ -2,8 +2,7 @@
 use super::project::{Narrow, Project};
 use crate::{
     error::Result,
-    http::Client,
-    load::Destination,
+    http::{Client, Limits},
     pipeline::Pipeline,
     sync::{self, Normalizers, Outcome, Stop, Tools, progress::Progress, summary::Status},
     time::SystemClock,
@@ -21,8 +20,9 @@ pub async fn pipeline(
 ) -> Result<Outcome> {
     let job = project.job(pipeline, narrow)?;
     let mut store = project.store(pipeline).await?;
-    let http = Client::new()?;
-    let tools = Tools { http: &http, clock: &SystemClock, destination: &mut store, normalizers, report, stop };
+    let http = Client::new(Limits::default())?;
+    let tools =
+        Tools { http: &http, clock: &SystemClock, destination: &mut store, normalizers, report, stop };
     let mut outcome = sync::sync(&job, tools).await;
     outcome.summary.next = next(pipeline, &outcome);
     Ok(outcome)

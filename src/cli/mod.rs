@@ -1,8 +1,51 @@
 //! The command line: what can be typed, how results look, what the process returns.
 //!
 //! Absent on purpose: no verb's behaviour; those are `app`.
+mod verbs;
+
 pub mod args;
 pub mod ask;
 pub mod exit;
 pub mod help;
 pub mod render;
+
+use crate::{config::Environment, telemetry};
+use args::Cli;
+use exit::Exit;
+use render::Out;
+use std::{ffi::OsString, process::ExitCode};
+
+/// Runs the program: parses, acts, prints, answers the exit code.
+pub fn start(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match args::parse(arguments) {
+        Ok(cli) => cli,
+        Err(told) => {
+            let _ = told.print();
+            return u8::try_from(told.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+        }
+    };
+    let (env, wrong) = match Environment::load(&cli.global.dir) {
+        Ok(env) => (env, None),
+        Err(error) => (Environment::default(), Some(error)),
+    };
+    let out = Out::detect(&env, &cli.global);
+    let ended = match wrong {
+        Some(error) => Err(error),
+        None => run(cli, &out, env),
+    };
+    ended
+        .unwrap_or_else(|error| {
+            out.error(&error);
+            Exit::of_kind(error.kind())
+        })
+        .into()
+}
+
+fn run(cli: Cli, out: &Out, env: Environment) -> crate::error::Result<Exit> {
+    let filter = telemetry::directives(cli.global.verbose);
+    telemetry::init(cli.global.log_format.into(), filter, out.notes.colour, std::io::stderr)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
+        crate::error::Error::new(crate::error::Kind::Bug, "cannot start the runtime").because(e)
+    })?;
+    runtime.block_on(verbs::run(cli, out, env))
+}

@@ -97,6 +97,7 @@ pub(crate) fn connector() -> Connector {
     let input = |name: &str, kind| Input { name: name.into(), kind, meaning: format!("the {name}") };
     Connector {
         name: "fake".into(),
+        title: String::new(),
         hash: "h1".into(),
         mapping_hash: "m1".into(),
         inputs: vec![input("site", InputKind::HostLabel), input("api_key", InputKind::Secret)],

@@ -17,7 +17,7 @@ pub(super) fn schema(scene: &Scene<'_>, asked: &SchemaArgs) -> Result<Exit> {
         None => app::schema::tables_batch(&catalog)?,
         Some(entity) => app::schema::columns_batch(&catalog, entity)?,
     };
-    scene.out.rows(&batch.schema(), &[batch.clone()], &asked.rows)?;
+    scene.out.rows(&batch.schema(), std::slice::from_ref(&batch), &asked.rows)?;
     Ok(Exit::Ok)
 }
 
@@ -43,13 +43,27 @@ pub(super) fn connectors(scene: &Scene<'_>, asked: &Connectors) -> Result<Exit> 
             }
             scene.out.data(&format!("{}\n{}\n\n", scene.out.data.bold(&shown.connector), shown.limits))?;
             let mut inputs = Table::new().text("input").text("kind").text("meaning");
-            shown.inputs.iter().for_each(|i| inputs.row(vec![i.name.clone(), i.kind.clone(), i.meaning.clone()]));
+            shown
+                .inputs
+                .iter()
+                .for_each(|i| inputs.row(vec![i.name.clone(), i.kind.clone(), i.meaning.clone()]));
             scene.out.table(&inputs)?;
             scene.out.data("\n")?;
-            let mut streams =
-                Table::new().text("stream").text("how changes are found").text("deletes").text("pages").optional().text("tables");
+            let mut streams = Table::new()
+                .text("stream")
+                .text("how changes are found")
+                .text("deletes")
+                .text("pages")
+                .leaves(1)
+                .text("tables");
             for s in &shown.streams {
-                streams.row(vec![s.stream.clone(), s.changes.clone(), s.deletes.clone(), s.pages.clone(), s.tables.join(", ")]);
+                streams.row(vec![
+                    s.stream.clone(),
+                    s.changes.clone(),
+                    s.deletes.clone(),
+                    s.pages.clone(),
+                    s.tables.join(", "),
+                ]);
             }
             scene.out.table(&streams)?;
         }
@@ -60,7 +74,7 @@ pub(super) fn connectors(scene: &Scene<'_>, asked: &Connectors) -> Result<Exit> 
                 Output::Text => checked.iter().try_for_each(|c| scene.out.data(&format!("{c}: ok\n")))?,
             }
         }
-        Connectors::Schema => scene.out.json(&crate::manifest::json_schema())?,
+        Connectors::Schema => scene.out.json(&crate::manifest::json_schema()?)?,
     }
     Ok(Exit::Ok)
 }

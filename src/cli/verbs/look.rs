@@ -25,17 +25,21 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
     }
     let now = SystemClock.now();
     for one in &all {
-        let due = one.next_due.map(|t| format!(", next run {}", figures::relative(t, now))).unwrap_or_default();
+        let due =
+            one.next_due.map(|t| format!(", next run {}", figures::relative(t, now))).unwrap_or_default();
         let title = scene.out.data.bold(&one.pipeline);
-        scene.out.data(&format!("{title}  {} commits, {} in quarantine{due}\n", one.commits, one.quarantined))?;
-        let mut table = Table::new().text("stream").text("state").text("data through").text("age").optional();
+        scene
+            .out
+            .data(&format!("{title}  {} commits, {} in quarantine{due}\n", one.commits, one.quarantined))?;
+        let mut table = Table::new().text("stream").text("state").text("data through").text("age").leaves(1);
         for s in &one.streams {
             let through = s.data_through.map_or_else(|| "-".into(), figures::minute);
             let age = s.lag_secs.map_or_else(String::new, |n| figures::length(Duration::from_secs(n)));
             table.row(vec![s.stream.clone(), s.phase.clone(), through, age]);
         }
         scene.out.table(&table)?;
-        let mut runs = Table::new().text("run").text("ended").number("changed").number("rejected").text("error");
+        let mut runs =
+            Table::new().text("run").text("ended").number("changed").number("rejected").text("error");
         for run in &one.runs {
             runs.row(run_line(run, now));
         }
@@ -44,7 +48,10 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
             scene.out.table(&runs)?;
         }
         if !one.current {
-            scene.out.note(&format!("the mappings changed since these rows were made: tidegate rebuild {}", one.pipeline));
+            scene.out.note(&format!(
+                "the mappings changed since these rows were made: tidegate rebuild {}",
+                one.pipeline
+            ));
         }
         if one.quarantined > 0 {
             scene.out.note(&format!("next: tidegate quarantine list {}", one.pipeline));
@@ -86,7 +93,9 @@ pub(super) async fn query(scene: &Scene<'_>, asked: &Query) -> Result<Exit> {
         (None, Some(file)) => fs::read_to_string(file).map_err(|e| {
             Error::new(Kind::Invalid, "cannot read the query").with("file", file.display()).because(e)
         })?,
-        (None, None) => return Err(Error::new(Kind::Invalid, "there is no query").hint("tidegate query --help")),
+        (None, None) => {
+            return Err(Error::new(Kind::Invalid, "there is no query").hint("tidegate query --help"));
+        }
     };
     let (project, pipeline) = one_pipeline(scene, asked.pipeline.as_ref())?;
     let batches = Reader::open(&project, &pipeline).await?.query(&sql).await?;
@@ -108,7 +117,8 @@ pub(super) async fn export(scene: &Scene<'_>, asked: &Export) -> Result<Exit> {
         Format::Json => ("json", Format::Json),
         Format::Parquet => ("parquet", Format::Parquet),
         Format::Table => {
-            return Err(Error::new(Kind::Invalid, "a table for people is no export").hint("--format csv, json or parquet"));
+            return Err(Error::new(Kind::Invalid, "a table for people is no export")
+                .hint("--format csv, json or parquet"));
         }
     };
     let reader = Reader::open(&project, &pipeline).await?;

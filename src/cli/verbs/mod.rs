@@ -1,5 +1,4 @@
 //! One function per command: call the verb, draw what it answers, choose the exit code.
-mod demo;
 mod files;
 mod look;
 mod operate;
@@ -41,7 +40,7 @@ pub(super) async fn run(cli: Cli, out: &Out, env: crate::config::Environment) ->
     let work = command(&scene, cli.command);
     let mut work = std::pin::pin!(work);
     tokio::select! {
-        done = &mut work => return done,
+        done = &mut work => done,
         exit = signals.first() => {
             out.note("stopping after a clean checkpoint; once more to stop at once");
             let _ = tell.send(true);
@@ -55,7 +54,6 @@ pub(super) async fn run(cli: Cli, out: &Out, env: crate::config::Environment) ->
 
 async fn command(scene: &Scene<'_>, command: Command) -> Result<Exit> {
     match command {
-        Command::Demo(asked) => demo::demo(scene, &asked).await,
         Command::Init(asked) => setup::init(scene, &asked),
         Command::Check(asked) => setup::check(scene, &asked).await,
         Command::Plan(asked) => setup::plan(scene, &asked).await,
@@ -69,7 +67,7 @@ async fn command(scene: &Scene<'_>, command: Command) -> Result<Exit> {
         Command::Rebuild(asked) => operate::rebuild(scene, &asked).await,
         Command::State(asked) => operate::state(scene, &asked).await,
         Command::Connectors(asked) => files::connectors(scene, &asked),
-        Command::Simulate(asked) => demo::simulate(scene, &asked).await,
+        Command::Demo(_) | Command::Simulate(_) => Ok(Exit::Internal),
         Command::Completions { shell } => files::completions(shell),
     }
 }

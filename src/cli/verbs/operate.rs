@@ -21,13 +21,19 @@ pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
     let project = scene.project()?;
     match asked {
         State::List(names) => {
-            let mut table = Table::new().text("pipeline").text("stream").text("data through").text("checkpoint");
+            let mut table =
+                Table::new().text("pipeline").text("stream").text("data through").text("checkpoint");
             let mut all = Vec::new();
             for pipeline in project.pipelines(&names.pipelines)? {
                 let exported = app::state::export(&project, &pipeline).await?;
                 for (stream, checkpoint) in &exported.checkpoints {
                     let through = checkpoint.watermark().map_or_else(|| "-".into(), |t| t.to_string());
-                    table.row(vec![pipeline.name.clone(), stream.clone(), through, app::status::phase(Some(checkpoint))]);
+                    table.row(vec![
+                        pipeline.name.clone(),
+                        stream.clone(),
+                        through,
+                        app::status::phase(Some(checkpoint)),
+                    ]);
                 }
                 all.push(exported);
             }
@@ -44,7 +50,10 @@ pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
         State::Reset { pipeline, streams, yes, .. } => {
             let pipeline = project.pipeline(pipeline)?;
             let what = if streams.is_empty() { "all streams".to_owned() } else { streams.join(", ") };
-            confirmed(*yes, &format!("Read {what} of {} from the beginning at the next sync?", pipeline.name))?;
+            confirmed(
+                *yes,
+                &format!("Read {what} of {} from the beginning at the next sync?", pipeline.name),
+            )?;
             let reset = app::state::reset(&project, &pipeline, streams).await?;
             scene.out.note(&format!("reset: {}\nnext: tidegate sync {}", reset.join(", "), pipeline.name));
         }
@@ -56,9 +65,15 @@ pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
                     let text = serde_json::to_string_pretty(&exported)
                         .map_err(|e| Error::new(Kind::Bug, "a state is always JSON").because(e))?;
                     fs::write(file, text + "\n").map_err(|e| {
-                        Error::new(Kind::Destination, "cannot write the state").with("file", file.display()).because(e)
+                        Error::new(Kind::Destination, "cannot write the state")
+                            .with("file", file.display())
+                            .because(e)
                     })?;
-                    scene.out.note(&format!("{} checkpoints written to {}", exported.checkpoints.len(), file.display()));
+                    scene.out.note(&format!(
+                        "{} checkpoints written to {}",
+                        exported.checkpoints.len(),
+                        file.display()
+                    ));
                 }
             }
         }
@@ -88,7 +103,7 @@ pub(super) async fn quarantine(scene: &Scene<'_>, asked: &Quarantine) -> Result<
                 scene.out.note("no record is in quarantine");
             }
             let batch = rejects(&all)?;
-            scene.out.rows(&batch.schema(), &[batch.clone()], rows)?;
+            scene.out.rows(&batch.schema(), std::slice::from_ref(&batch), rows)?;
         }
         Quarantine::Show { pipeline, id } => {
             let stored = app::quarantine::show(&project, &project.pipeline(pipeline)?, id).await?;
@@ -114,8 +129,10 @@ pub(super) async fn quarantine(scene: &Scene<'_>, asked: &Quarantine) -> Result<
         }
         Quarantine::Redrive { pipeline, ids } => {
             let pipeline = project.pipeline(pipeline)?;
-            let done = app::quarantine::redrive_all(&project, &pipeline, ids, &Normalizers::default()).await?;
-            let mut table = Table::new().text("stream").number("accepted").number("changed").number("still refused");
+            let done =
+                app::quarantine::redrive_all(&project, &pipeline, ids, &Normalizers::default()).await?;
+            let mut table =
+                Table::new().text("stream").number("accepted").number("changed").number("still refused");
             for stream in &done {
                 let count = |n| scene.out.data.count(n);
                 let cells = [count(stream.accepted), count(stream.changed), count(stream.rejected)];
@@ -143,8 +160,10 @@ fn rejects(all: &[(String, StoredReject)]) -> Result<RecordBatch> {
         ("message", |(_, s)| Some(s.reject.message.clone())),
         ("asked_at", |(_, s)| Some(s.reject.asked_at.to_string())),
     ];
-    let schema = Schema::new(columns.iter().map(|(n, _)| Field::new(*n, DataType::Utf8, true)).collect::<Vec<_>>());
-    let arrays = columns.iter().map(|(_, read)| Arc::new(all.iter().map(read).collect::<StringArray>()) as ArrayRef);
+    let schema =
+        Schema::new(columns.iter().map(|(n, _)| Field::new(*n, DataType::Utf8, true)).collect::<Vec<_>>());
+    let arrays =
+        columns.iter().map(|(_, read)| Arc::new(all.iter().map(read).collect::<StringArray>()) as ArrayRef);
     RecordBatch::try_new(Arc::new(schema), arrays.collect())
         .map_err(|e| Error::new(Kind::Bug, "cannot lay out rejects").because(e))
 }
@@ -152,13 +171,20 @@ fn rejects(all: &[(String, StoredReject)]) -> Result<RecordBatch> {
 pub(super) async fn rebuild(scene: &Scene<'_>, asked: &Rebuild) -> Result<Exit> {
     let project = scene.project()?;
     let pipeline = project.pipeline(&asked.pipeline)?;
-    let done = app::rebuild::rebuild(&project, &pipeline, &asked.streams, !asked.diff, &Normalizers::default()).await?;
+    let done =
+        app::rebuild::rebuild(&project, &pipeline, &asked.streams, !asked.diff, &Normalizers::default())
+            .await?;
     if scene.out.output == Output::Json {
         scene.out.json(&done)?;
         return Ok(Exit::Ok);
     }
-    let mut table =
-        Table::new().text("stream").text("table").number("added").number("removed").number("changed").number("same");
+    let mut table = Table::new()
+        .text("stream")
+        .text("table")
+        .number("added")
+        .number("removed")
+        .number("changed")
+        .number("same");
     for stream in &done {
         for diff in &stream.diffs {
             let count = |n| scene.out.data.count(n);
@@ -169,9 +195,15 @@ pub(super) async fn rebuild(scene: &Scene<'_>, asked: &Rebuild) -> Result<Exit> 
     scene.out.table(&table)?;
     let rejected: u64 = done.iter().map(|s| s.rejected).sum();
     if rejected > 0 {
-        scene.out.note(&format!("{rejected} stored records do not fit the mapping of today and would leave the tables"));
+        scene.out.note(&format!(
+            "{rejected} stored records do not fit the mapping of today and would leave the tables"
+        ));
     }
-    let said = if asked.diff { "nothing was changed; without --diff the new tables are swapped in" } else { "swapped in" };
+    let said = if asked.diff {
+        "nothing was changed; without --diff the new tables are swapped in"
+    } else {
+        "swapped in"
+    };
     scene.out.note(said);
     Ok(Exit::Ok)
 }

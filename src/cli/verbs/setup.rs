@@ -9,22 +9,28 @@ use crate::{
         render::{figures, table::Table},
     },
     error::Result,
-    http::Client,
+    http::{Client, Limits},
     time::SystemClock,
 };
-use std::time::Duration;
+use std::{io::IsTerminal, time::Duration};
 
 pub(super) fn init(scene: &Scene<'_>, asked: &Init) -> Result<Exit> {
     let project = scene.project()?;
-    let connectors: Vec<_> = project.catalog.connectors.values().collect();
-    let order = ask::order(asked, &connectors)?;
-    let connector = connectors.iter().find(|c| c.name == order.connector);
-    let inputs = connector.map_or(&[][..], |c| &c.inputs);
-    let streams: Vec<&str> =
-        connector.map_or_else(Vec::new, |c| c.streams.iter().map(|s| s.name.as_str()).collect());
-    let written = app::init::init(&project.dir, &order, inputs, &streams)?;
+    let names: Vec<&str> = project.catalog.connectors.keys().map(String::as_str).collect();
+    let inputs = |name: &str| project.catalog.connector(name).map(|c| c.inputs.clone());
+    let (mut answers, mut questions) = (std::io::stdin().lock(), std::io::stderr().lock());
+    let dialog = std::io::stdin()
+        .is_terminal()
+        .then_some(ask::Dialog { answers: &mut answers, questions: &mut questions });
+    let order = ask::order(asked, &names, inputs, dialog)?;
+    drop(questions);
+    let connector = project.catalog.connector(&order.connector)?;
+    let streams: Vec<&str> = connector.streams.iter().map(|s| s.name.as_str()).collect();
+    let written = app::init::init(&project.dir, &order, &connector.inputs, &streams)?;
     match scene.out.output {
-        Output::Json => scene.out.json(&serde_json::json!({ "files": written.files, "next": written.next }))?,
+        Output::Json => {
+            scene.out.json(&serde_json::json!({ "files": written.files, "next": written.next }))?
+        }
         Output::Text => {
             written.files.iter().for_each(|f| scene.out.note(&format!("wrote {}", f.display())));
             scene.out.note(&format!("\nnext:\n  {}", written.next.join("\n  ")));
@@ -65,7 +71,7 @@ pub(super) async fn check(scene: &Scene<'_>, asked: &Names) -> Result<Exit> {
 pub(super) async fn plan(scene: &Scene<'_>, asked: &Plan) -> Result<Exit> {
     let project = scene.project()?;
     let narrow = Narrow { streams: asked.streams.clone(), requests_max: None };
-    let http = Client::new()?;
+    let http = Client::new(Limits::default())?;
     let mut all = Vec::new();
     for pipeline in project.pipelines(&asked.pipelines)? {
         all.push(app::plan::plan(&project, &pipeline, &narrow, &http, &SystemClock).await?);

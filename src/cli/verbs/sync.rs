@@ -27,7 +27,11 @@ pub(super) async fn sync(scene: &Scene<'_>, asked: &Sync) -> Result<Exit> {
         let exit = match outcome {
             Ok(outcome) => {
                 show(scene, &outcome)?;
-                Exit::of_run(&outcome.summary, asked.strict, outcome.error.as_ref().map(crate::error::Error::kind))
+                Exit::of_run(
+                    &outcome.summary,
+                    asked.strict,
+                    outcome.error.as_ref().map(crate::error::Error::kind),
+                )
             }
             Err(error) => {
                 scene.out.error(&error);

@@ -54,6 +54,10 @@ impl Lake {
     fn opened(&mut self) -> Result<&mut Connection> {
         self.open.as_mut().ok_or_else(|| Error::new(Kind::Bug, "the lake is not open"))
     }
+    /// The lake's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
     /// Every connection that was ever opened here, sorted.
     pub fn owners(&self) -> Result<Vec<Owner>> {
         let named = |path: &Path, key: &str| {
