@@ -47,7 +47,9 @@ impl File {
             E::SerdeUnknownVariant { variant, expected, .. } => {
                 base(format!("unknown word `{variant}`")).hint(suggest(variant, expected.iter().copied()))
             }
-            E::SerdeMissingField { field, .. } => base(format!("the key `{field}` is missing here")),
+            E::SerdeMissingField { field, .. } => {
+                base(format!("the key `{field}` is missing from the mapping that ends here"))
+            }
             E::DuplicateMappingKey { key, .. } => {
                 base(format!("the key `{}` stands here twice", key.as_deref().unwrap_or("?")))
             }

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    sync::LazyLock,
     time::Duration,
 };
 use tidegate::{
@@ -18,8 +19,9 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors")
 }
 
-fn embedded() -> Catalog {
-    manifest::catalog(None).unwrap()
+fn embedded() -> &'static Catalog {
+    static CATALOG: LazyLock<Catalog> = LazyLock::new(|| manifest::catalog(None).unwrap());
+    &CATALOG
 }
 
 fn stream(connector: &str, stream: &str) -> Stream {
@@ -186,7 +188,7 @@ fn field_types_become_decoder_types() {
 
 #[test]
 fn unified_columns_reject_bad_keys_money_currencies_and_dates_and_null_the_rest() {
-    let entities = embedded().entities;
+    let entities = &embedded().entities;
     assert_eq!(entities.len(), 14);
     for entity in entities.values() {
         assert_eq!(entity.columns[0].name, "id");
@@ -350,14 +352,13 @@ fn wrong_values_are_quoted_with_their_line() {
 
 #[test]
 fn missing_and_doubled_keys_are_named() {
-    chargebee("    key: id\n    version", "    version", &["the key `key` is missing"]);
-    chargebee("      overlap: 5m\n", "", &["the key `overlap` is missing in this `cursor`"]);
-    chargebee("      lag: 2m\n", "", &["the key `lag` is missing"]);
-    chargebee(
-        "    version: resource_version\n",
-        "    version: id\n    version: id\n",
-        &["stands here twice"],
-    );
+    let missing = |from: &str, to: &str, expected: &str| {
+        check("chargebee", "connector.yaml", from, to, &[expected, CHARGEBEE]);
+    };
+    missing("    key: id\n", "", "the key `key` is missing from the mapping that ends here");
+    missing("      overlap: 5m\n", "", "the key `overlap` is missing in this `cursor`");
+    missing("      lag: 2m\n", "", "the key `lag` is missing in this `cursor`");
+    missing("    key: id\n", "    key: id\n    key: id\n", "the key `key` stands here twice");
 }
 
 #[test]
@@ -422,7 +423,7 @@ fn feeds_must_fit_together() {
     chargebee("feeds: [customers]", "feeds: [customers, payments]", &["`payments` has no parent"]);
     chargebee(
         "parent: owner_credit_note_id",
-        "parent: owner_note_id",
+        "parent: owner_credit_note",
         &["did you mean `owner_credit_note_id`?"],
     );
     check(
@@ -453,15 +454,15 @@ fn two_streams_never_own_the_same_rows() {
 #[test]
 fn every_feed_has_a_mapping_and_every_mapping_a_feed() {
     let yaml = file("billsby", "connector.yaml");
-    let entities = embedded().entities;
-    let error = manifest::load("billsby", &yaml, &[], &entities).unwrap_err();
+    let entities = &embedded().entities;
+    let error = manifest::load("billsby", &yaml, &[], entities).unwrap_err();
     assert!(
         said(&error).contains("stream `customers` feeds `customers`, but there is no customers.sql"),
         "{error}"
     );
     let right = file("billsby", "customers.sql");
     let stray = File { path: "connectors/billsby/custmers.sql".into(), ..right.clone() };
-    let error = manifest::load("billsby", &yaml, &[right, stray], &entities).unwrap_err();
+    let error = manifest::load("billsby", &yaml, &[right, stray], entities).unwrap_err();
     assert_eq!(
         said(&error),
         "no stream feeds this mapping (file connectors/billsby/custmers.sql)\ndid you mean `customers.sql`? Known here: customers.sql"
@@ -487,7 +488,7 @@ fn mappings_are_held_to_exact_and_repeatable_sql() {
     mapping("email,", "email as emial,", &["`customers` has no column `emial`", "did you mean `email`?"]);
     mapping("email,", "email as tenant_id,", &["`tenant_id` is added to every table by itself"]);
     mapping("email,", "email as id,", &["column `id` is given twice"]);
-    mapping("_row,", "", &["the first column must be `_row`, not `id`"]);
+    mapping("_row,", "id as key,", &["the first column must be `_row`, not `key`"]);
     mapping("from customers", "from invoices", &["a mapping of stream `customers` cannot read `invoices`"]);
 }
 

@@ -85,7 +85,8 @@ fn parse(file: &File) -> Result<Query> {
         Parser::parse_sql(&GenericDialect {}, &file.text).map_err(|e| syntax(file, &e.to_string()))?;
     match <[Statement; 1]>::try_from(statements) {
         Ok([Statement::Query(query)]) => Ok(*query),
-        _ => Err(file.error(0, "a mapping is exactly one SELECT")),
+        Ok([other]) => Err(file.error(at(&other).max(1), "a mapping is exactly one SELECT")),
+        Err(all) => Err(file.error(all.get(1).map_or(1, at), "a mapping is exactly one SELECT")),
     }
 }
 
