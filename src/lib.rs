@@ -13,4 +13,7 @@ pub mod decode;
 pub mod entity;
 pub mod manifest;
 
+pub mod engine;
 pub mod load;
+
+pub mod model;

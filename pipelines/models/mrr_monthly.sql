@@ -1,0 +1,194 @@
+-- name: mrr_monthly
+-- grain: one row per tenant, connection, customer, currency and month in which MRR is not 0
+-- needs: invoices, invoice_line_items, credit_notes, credit_note_line_items, subscriptions, data_as_of
+-- meaning: Monthly recurring revenue by invoice lines. Every recurring line of an issued, not void, not deleted invoice
+--   runs over its own period [start, end) with net_amount / months. Lines of credit notes for a subscription change run
+--   negative. months: the price's interval when known, else n when the period is n whole months (anchored on any
+--   day, month ends too), else days * 12 / 365; a week is 12 / 52, a day 12 / 365. A price's interval is the longest
+--   whole period it was ever billed for, else the subscription's. A prorated line (is_proration, or when NULL a period
+--   shorter than the interval) is grossed up to the full interval that ends with it. A gap after the last line of a
+--   subscription that is alive (active, non_renewing, past_due, or ended later) is bridged for up to 7 days. Periods are
+--   cut at ended_at; it is in UTC, so an end within a day of the period's end is taken as that end. The month's value is
+--   that of its last day, in the running month that of as_of. Below 0 the value is 0 and is_clamped is true.
+--   Discounts of every duration are deducted; tax, one-off lines and usage are out.
+-- columns:
+--   tenant_id: Tenant
+--   connection_id: Connection
+--   customer_id: Customer
+--   currency: Currency of mrr
+--   month_start: First day of the month
+--   mrr: MRR on value_date
+--   is_clamped: Credits exceeded charges; shown as 0
+--   value_date: Last day of the month, or as_of in the running month
+--   as_of: Day up to which the data speaks
+with lines as (
+  select l.tenant_id, l.connection_id, i.customer_id, i.currency, l.id as line_id,
+    coalesce(l.subscription_id, i.subscription_id) as subscription_id, l.price_id, l.is_proration,
+    l.period_start, l.period_end, l.net_amount
+  from invoice_line_items l
+  join invoices i
+    on i.tenant_id = l.tenant_id and i.connection_id = l.connection_id and i.id = l.invoice_id
+  join data_as_of a on a.tenant_id = i.tenant_id and a.connection_id = i.connection_id
+  where l.line_kind = 'recurring' and l.period_end > l.period_start and l.deleted_at is null
+    and i.deleted_at is null and not coalesce(i.is_draft, false) and not coalesce(i.is_void, false)
+    and coalesce(i.doc_class, 'invoice') = 'invoice' and i.issue_date <= a.as_of
+  union all
+  select l.tenant_id, l.connection_id, i.customer_id, i.currency, l.id as line_id,
+    coalesce(l.subscription_id, i.subscription_id) as subscription_id, l.price_id, l.is_proration,
+    l.period_start, l.period_end, -l.net_amount as net_amount
+  from credit_note_line_items l
+  join credit_notes n
+    on n.tenant_id = l.tenant_id and n.connection_id = l.connection_id and n.id = l.credit_note_id
+  join invoices i
+    on i.tenant_id = n.tenant_id and i.connection_id = n.connection_id and i.id = n.invoice_id
+  join data_as_of a on a.tenant_id = n.tenant_id and a.connection_id = n.connection_id
+  where l.line_kind = 'recurring' and l.period_end > l.period_start and l.deleted_at is null
+    and n.reason = 'subscription_change' and n.voided_at is null and n.deleted_at is null
+    and i.deleted_at is null and not coalesce(i.is_draft, false) and not coalesce(i.is_void, false)
+    and coalesce(i.doc_class, 'invoice') = 'invoice' and n.date <= a.as_of
+),
+dated as (
+  select l.*,
+    cast(extract(year from l.period_start) as int) * 12 + cast(extract(month from l.period_start) as int) - 1
+      as start_month,
+    cast(extract(year from l.period_end) as int) * 12 + cast(extract(month from l.period_end) as int) - 1
+      as end_month,
+    cast(extract(day from l.period_start) as int) as start_day,
+    cast(extract(day from l.period_end) as int) as end_day,
+    cast(extract(day from l.period_start + 1) as int) = 1 as starts_last_day,
+    cast(extract(day from l.period_end + 1) as int) = 1 as ends_last_day,
+    l.period_end - l.period_start as days
+  from lines l
+),
+anchored as (
+  select d.*,
+    case when d.end_month - d.start_month between 1 and 60
+      and (d.end_day = d.start_day
+        or (d.end_day < d.start_day and d.ends_last_day)
+        or (d.end_day > d.start_day and d.starts_last_day))
+      then d.end_month - d.start_month end as whole_months
+  from dated d
+),
+price_intervals as (
+  select tenant_id, connection_id, price_id, max(whole_months) as months
+  from anchored
+  where net_amount > 0 and not coalesce(is_proration, false)
+  group by tenant_id, connection_id, price_id
+),
+known as (
+  select a.*, s.status as subscription_status, s.deleted_at as subscription_deleted_at, s.interval_unit,
+    cast(s.interval_count as int) as interval_count,
+    case when s.interval_unit in ('week', 'day') then null
+      else coalesce(p.months, cast(s.interval_count as int) *
+        case s.interval_unit when 'year' then 12 when 'month' then 1 end) end as full_months,
+    cast(s.interval_count as int) * case s.interval_unit when 'week' then 7 when 'day' then 1 end as full_days,
+    case when s.status in ('active', 'past_due') then null
+      when s.status = 'non_renewing' then cast(coalesce(s.ended_at, s.cancel_at) as date)
+      else cast(s.ended_at as date) end as ended
+  from anchored a
+  left join subscriptions s
+    on s.tenant_id = a.tenant_id and s.connection_id = a.connection_id and s.id = a.subscription_id
+  left join price_intervals p
+    on p.tenant_id = a.tenant_id and p.connection_id = a.connection_id and p.price_id = a.price_id
+),
+full_periods as (
+  select k.*,
+    case when k.full_months is not null then least(
+      make_date(cast((k.end_month - k.full_months) / 12 as int), cast((k.end_month - k.full_months) % 12 + 1 as int), 1)
+        + k.end_day - 1,
+      make_date(cast((k.end_month - k.full_months + 1) / 12 as int),
+        cast((k.end_month - k.full_months + 1) % 12 + 1 as int), 1) - 1) end as full_start
+  from known k
+),
+classed as (
+  select f.*,
+    case
+      when not coalesce(f.is_proration, true) then 'whole'
+      when f.days < f.full_days then 'part_of_days'
+      when f.full_start < f.period_start and coalesce(f.whole_months, 0) < f.full_months then 'part_of_months'
+      else 'whole'
+    end as class
+  from full_periods f
+),
+factored as (
+  select c.*,
+    case
+      when c.class = 'part_of_months' then c.period_end - c.full_start
+      when c.class = 'part_of_days' and c.interval_unit = 'week' then 364
+      when c.class = 'part_of_days' then 365
+      when c.days = c.full_days and c.interval_unit = 'week' then 52
+      when c.days = c.full_days then 365
+      when c.whole_months is not null then 1
+      else 365
+    end as factor,
+    case
+      when c.class = 'part_of_months' then c.days * c.full_months
+      when c.class = 'part_of_days' then 12 * c.days
+      when c.days = c.full_days then 12 * c.interval_count
+      when c.whole_months is not null then c.whole_months
+      else 12 * c.days
+    end as divisor,
+    max(c.period_end) over (partition by c.tenant_id, c.connection_id, c.subscription_id
+      order by c.period_start, c.period_end, c.line_id rows between unbounded preceding and 1 preceding) as reached
+  from classed c
+),
+numbered as (
+  select f.*, cast(round(cast(f.net_amount * f.factor as decimal(38, 14)) / f.divisor, 8) as decimal(28, 8)) as mrr,
+    sum(case when f.reached >= f.period_start then 0 else 1 end) over (
+      partition by f.tenant_id, f.connection_id, f.subscription_id
+      order by f.period_start, f.period_end, f.line_id rows between unbounded preceding and current row) as run_no
+  from factored f
+),
+runs as (
+  select tenant_id, connection_id, subscription_id, run_no, max(period_end) as run_end,
+    lead(min(period_start)) over (partition by tenant_id, connection_id, subscription_id order by run_no)
+      as next_start
+  from numbered
+  where subscription_id is not null
+  group by tenant_id, connection_id, subscription_id, run_no
+),
+segments as (
+  select n.tenant_id, n.connection_id, n.customer_id, n.currency, n.mrr, n.period_start,
+    case
+      when n.ended + 1 < n.period_end then n.ended
+      when n.ended <= n.period_end + 1 then n.period_end
+      when n.period_end = r.run_end and (n.ended is not null or n.subscription_deleted_at is null
+          and n.subscription_status in ('active', 'non_renewing', 'past_due'))
+        then least(n.period_end + 7, coalesce(r.next_start, n.period_end + 7), coalesce(n.ended, n.period_end + 7))
+      else n.period_end
+    end as period_end
+  from numbered n
+  left join runs r
+    on r.tenant_id = n.tenant_id and r.connection_id = n.connection_id
+    and r.subscription_id = n.subscription_id and r.run_no = n.run_no
+),
+first_days as (
+  select tenant_id, connection_id, min(period_start) as first_day
+  from segments
+  group by tenant_id, connection_id
+),
+months as (
+  select make_date(cast(g.k / 12 as int), cast(g.k % 12 + 1 as int), 1) as month_start,
+    make_date(cast((g.k + 1) / 12 as int), cast((g.k + 1) % 12 + 1 as int), 1) - 1 as last_day
+  from generate_series(22800, 26399) as g(k)
+),
+value_days as (
+  select a.tenant_id, a.connection_id, m.month_start, least(m.last_day, a.as_of) as value_date, a.as_of
+  from data_as_of a
+  join first_days f on f.tenant_id = a.tenant_id and f.connection_id = a.connection_id
+  join months m on m.month_start <= a.as_of and m.last_day >= f.first_day
+),
+totals as (
+  select s.tenant_id, s.connection_id, s.customer_id, s.currency, v.month_start, v.value_date, v.as_of,
+    cast(sum(s.mrr) as decimal(28, 8)) as mrr
+  from segments s
+  join value_days v
+    on v.tenant_id = s.tenant_id and v.connection_id = s.connection_id
+    and s.period_start <= v.value_date and v.value_date < s.period_end
+  group by s.tenant_id, s.connection_id, s.customer_id, s.currency, v.month_start, v.value_date, v.as_of
+)
+select tenant_id, connection_id, customer_id, currency, month_start,
+  case when mrr < 0 then cast(0 as decimal(28, 8)) else mrr end as mrr,
+  mrr < 0 as is_clamped, value_date, as_of
+from totals
+where mrr <> 0
