@@ -73,6 +73,70 @@ async fn faults_are_reported_with_the_same_amounts_on_both_engines() {
     lake::assert_same("on Postgres", &pg::Database::load(&world).await.rows(&sql).await, &expected);
 }
 
+/// Rules of the models, each broken once in the SQL: (model, text, what it becomes).
+const BROKEN: [(&str, &str, &str); 26] = [
+    ("mrr_monthly", "n.reason = 'subscription_change' and ", ""),
+    ("mrr_monthly", "and n.voided_at is null", ""),
+    ("mrr_monthly", "between 1 and 60", "between 1 and 11"),
+    ("mrr_monthly", "or (d.end_day < d.start_day and d.ends_last_day)", ""),
+    ("mrr_monthly", "or (d.end_day > d.start_day and d.starts_last_day)", ""),
+    ("mrr_monthly", "when n.ended + 1 < n.period_end then n.ended", ""),
+    ("mrr_monthly", "when n.ended <= n.period_end + 1 then n.period_end", ""),
+    ("mrr_monthly", "n.period_end + 7", "n.period_end + 9"),
+    (
+        "mrr_monthly",
+        "least(n.period_end + 7, coalesce(r.next_start, n.period_end + 7),",
+        "least(n.period_end + 7,",
+    ),
+    ("mrr_monthly", "and n.subscription_status in ('active', 'non_renewing', 'past_due')", ""),
+    ("mrr_monthly", "n.period_end = r.run_end and", ""),
+    ("mrr_monthly", "when not coalesce(f.is_proration, true) then 'whole'", "when false then 'whole'"),
+    ("mrr_monthly", "then 52", "then 48"),
+    ("mrr_monthly", "then 364", "then 365"),
+    ("mrr_monthly", "coalesce(p.months, ", "coalesce(cast(null as bigint), "),
+    ("mrr_monthly", "and not coalesce(i.is_void, false)", ""),
+    ("mrr_monthly", "and not coalesce(i.is_draft, false)", ""),
+    ("mrr_monthly", "and i.issue_date <= a.as_of", ""),
+    ("mrr_monthly", "least(m.last_day, a.as_of)", "m.last_day"),
+    ("mrr_monthly", "l.line_kind = 'recurring' and", ""),
+    ("v_invoices", "all_refunds >= amount_paid", "all_refunds > amount_paid"),
+    ("v_invoices", "and r.status in ('success', 'refunded')", ""),
+    ("v_invoices", "coalesce(r.invoice_id, n.invoice_id)", "r.invoice_id"),
+    ("ar_open", "and i.deleted_at is null", ""),
+    ("ar_open", "days_overdue <= 30", "days_overdue < 30"),
+    ("ar_open", "cast(coalesce(i.net_terms_days, 0) as int)", "0"),
+];
+
+#[tokio::test]
+async fn every_rule_broken_in_the_sql_is_seen() {
+    let worlds: Vec<World> = (20..24).map(World::generate).collect();
+    let mut lakes = Vec::new();
+    for world in &worlds {
+        lakes.push(lake::Lake::write(world).await);
+    }
+    for (broken, text, replacement) in BROKEN {
+        let mut models = model::all().unwrap();
+        let model = models.iter_mut().find(|m| m.name == broken).unwrap();
+        assert!(model.sql.contains(text), "{broken} has no `{text}`");
+        model.sql = model.sql.replace(text, replacement);
+        let mut seen = false;
+        for (n, world) in worlds.iter().enumerate() {
+            let lake = &mut lakes[n];
+            lake.reopen(&models).await;
+            let (columns, expected) = match broken {
+                "mrr_monthly" => (reference::MRR_COLUMNS, reference::mrr(world)),
+                "v_invoices" => (reference::INVOICE_COLUMNS, reference::invoices(world)),
+                _ => (reference::OPEN_COLUMNS, reference::open(world)),
+            };
+            seen |= lake.rows(&format!("select {columns} from {broken}")).await != expected;
+            if seen {
+                break;
+            }
+        }
+        assert!(seen, "{broken} without `{text}` gives the same rows: nothing tests that rule");
+    }
+}
+
 /// The numbers of the metric's definition, by hand.
 #[tokio::test]
 async fn mrr_examples_by_hand() {

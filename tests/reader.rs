@@ -176,7 +176,8 @@ fn sample(root: &Path) {
         let folder = root.join(format!("invoices/tenant=acme/connection=main/month={month}"));
         fs::create_dir_all(&folder).unwrap();
         let ids = (0..totals.len()).map(|n| Some(format!("{month}-{n}")));
-        let currencies = (0..totals.len()).map(|n| if month == "none" { None } else { Some(["USD", "EUR"][n]) });
+        let currencies =
+            (0..totals.len()).map(|n| if month == "none" { None } else { Some(["USD", "EUR"][n]) });
         let totals = arrow::array::Decimal128Array::from(totals.to_vec());
         let attempts = arrow::array::Int64Array::from(vec![2; totals.len()]);
         let batch = RecordBatch::try_new(

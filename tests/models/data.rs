@@ -156,6 +156,8 @@ impl World {
         let plans =
             [("month", 1), ("month", 1), ("month", 3), ("year", 1), ("week", 1), ("week", 4), ("day", 30)];
         let (unit, count) = plans[n % plans.len()];
+        // Some were on another plan before: the subscription only knows today's interval.
+        let now = if n % 6 == 1 { ("year", 1) } else { (unit, count) };
         let status = ["active", "active", "non_renewing", "past_due", "cancelled", "paused"][rng.usize(0..6)];
         let start = plus(day("2023-01-01"), rng.u64(0..300));
         // Days 29 to 31 are the interesting anchors.
@@ -167,8 +169,8 @@ impl World {
             owner,
             id: subscription.clone(),
             status,
-            unit,
-            count,
+            unit: now.0,
+            count: now.1,
             cancel_at: (status == "non_renewing").then_some(stop),
             ended: (status == "cancelled" && !n.is_multiple_of(5)).then_some(stop),
             deleted: rng.usize(0..12) == 0,

@@ -15,7 +15,8 @@ use tidegate::{
 };
 
 pub(crate) struct Lake {
-    pub(crate) dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
+    pub(crate) engine: Engine,
 }
 
 impl Lake {
@@ -37,16 +38,13 @@ impl Lake {
                 writer.close().unwrap();
             }
         }
-        let entities = entities();
-        let tables = entities.iter().map(|e| Table {
-            name: e.name.clone(),
-            schema: e.schema(),
-            files: parquet_files(&dir.path().join(&e.name)),
-        });
-        let models = model::all().unwrap();
-        let views: Vec<(&str, &str)> = models.iter().map(model::Model::view).collect();
-        let engine = Engine::lake(tables.collect(), &views).await.unwrap();
-        Self { _dir: dir, engine }
+        let engine = open(dir.path(), &model::all().unwrap()).await;
+        Self { dir, engine }
+    }
+
+    /// The same files under other models.
+    pub(crate) async fn reopen(&mut self, models: &[model::Model]) {
+        self.engine = open(self.dir.path(), models).await;
     }
 
     /// Rows of a query as sorted text.
@@ -54,6 +52,17 @@ impl Lake {
         let batches = self.engine.query(sql).await.unwrap_or_else(|e| panic!("{e}"));
         lines(&batches)
     }
+}
+
+async fn open(root: &Path, models: &[model::Model]) -> Engine {
+    let entities = entities();
+    let tables = entities.iter().map(|e| Table {
+        name: e.name.clone(),
+        schema: e.schema(),
+        files: parquet_files(&root.join(&e.name)),
+    });
+    let views: Vec<(&str, &str)> = models.iter().map(model::Model::view).collect();
+    Engine::lake(tables.collect(), &views).await.unwrap()
 }
 
 fn folder(entity: &Entity, row: &Row) -> String {
@@ -68,7 +77,7 @@ fn folder(entity: &Entity, row: &Row) -> String {
     }
 }
 
-pub(crate) fn parquet_files(folder: &std::path::Path) -> Vec<PathBuf> {
+pub(crate) fn parquet_files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut files = Vec::new();
     for entry in entries {
