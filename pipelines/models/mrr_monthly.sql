@@ -23,7 +23,8 @@
 --   as_of: Day up to which the data speaks
 with lines as (
   select l.tenant_id, l.connection_id, i.customer_id, i.currency, l.id as line_id,
-    coalesce(l.subscription_id, i.subscription_id) as subscription_id, l.price_id, l.is_proration,
+    coalesce(l.subscription_id, i.subscription_id) as subscription_id,
+    coalesce(l.price_id, l.item_id) as price_id, l.is_proration,
     l.period_start, l.period_end, l.net_amount
   from invoice_line_items l
   join invoices i
@@ -34,7 +35,8 @@ with lines as (
     and coalesce(i.doc_class, 'invoice') = 'invoice' and i.issue_date <= a.as_of
   union all
   select l.tenant_id, l.connection_id, i.customer_id, i.currency, l.id as line_id,
-    coalesce(l.subscription_id, i.subscription_id) as subscription_id, l.price_id, l.is_proration,
+    coalesce(l.subscription_id, i.subscription_id) as subscription_id,
+    coalesce(l.price_id, l.item_id) as price_id, l.is_proration,
     l.period_start, l.period_end, -l.net_amount as net_amount
   from credit_note_line_items l
   join credit_notes n
