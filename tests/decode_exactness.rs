@@ -315,7 +315,8 @@ fn more_than_two_gibibytes_between_two_finishes_fail_as_a_whole() {
     let mut decoder = Decoder::new("things", &object(&[("id", Type::Text)]), &keys()).unwrap();
     let records = vec![0..body.len(); 32];
     decoder.push(&Page { body, records, next: None, total: None, asked_at: ASKED });
-    assert_eq!(decoder.finish().unwrap_err().kind(), Kind::Bug);
+    // Not `unwrap_err`: it would print two gibibytes.
+    assert_eq!(decoder.finish().err().map(|e| e.kind()), Some(Kind::Bug));
     decoder.push(&raw_page(&[r#"{"id":"1"}"#]));
     assert_eq!(decoder.finish().unwrap().0.key, ["1"]);
 }

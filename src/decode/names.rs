@@ -33,7 +33,7 @@ struct Name {
     target: Target,
     /// The object in which it was last seen.
     seen: u64,
-    /// The id that came after it last time.
+    /// The id that came after it when that was last looked up.
     next: usize,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Names {
     declared: usize,
     /// Counts objects; 0 is before the first.
     object: u64,
-    /// The id that came first last time.
+    /// The id that came first when that was last looked up.
     first: usize,
 }
 
@@ -75,14 +75,15 @@ impl Names {
         let guess = before.map_or(Some(self.first), |id| self.names.get(id).map(|name| name.next));
         let id = match self.guessed(scan, guess) {
             Some(id) => id,
-            None => self.looked_up(scan)?,
-        };
-        if Some(id) != guess {
-            match before.and_then(|id| self.names.get_mut(id)) {
-                Some(name) => name.next = id,
-                None => self.first = id,
+            None => {
+                let id = self.looked_up(scan)?;
+                match before.and_then(|id| self.names.get_mut(id)) {
+                    Some(name) => name.next = id,
+                    None => self.first = id,
+                }
+                id
             }
-        }
+        };
         let object = self.object;
         match self.names.get_mut(id) {
             Some(name) if name.seen != object => {
@@ -92,7 +93,7 @@ impl Names {
             _ => Err(duplicate(from, self.text(id))),
         }
     }
-    /// The guess, or the key that followed it last time: a record often lacks one key.
+    /// The guess, or the guess after it: a record often lacks one key, and the next record has it again.
     fn guessed(&self, scan: &mut Scan<'_>, guess: Option<usize>) -> Option<usize> {
         let id = guess?;
         let name = self.names.get(id)?;

@@ -66,14 +66,3 @@ pub(super) fn message(body: &[u8]) -> Option<String> {
     let text = MESSAGE_POINTERS.iter().find_map(|p| value.pointer(p)?.as_str().filter(|s| !s.is_empty()))?;
     Some(text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_CHARS_MAX).collect())
 }
-
-/// What a body that is not a page looks like, for a person.
-pub(super) fn looks_like(body: &[u8]) -> &'static str {
-    let text = body.trim_ascii_start();
-    match text.first() {
-        None => "an empty body",
-        Some(b'<') => "an HTML or XML page",
-        Some(b'{' | b'[') => "JSON, but cut off or without the expected list",
-        Some(_) => "not JSON",
-    }
-}

@@ -2,9 +2,9 @@
 //!
 //! Pure: `step` says what to do, `reply` takes an answer in.
 use super::{
-    Emitted, Facts, Options, Setup, Step, StreamStart, Ticket,
+    Facts, Options, Setup, Step, StreamStart, Ticket,
     budget::{Budget, Leave},
-    fault::{self, Fault},
+    fault::Fault,
     lane::{Lane, Pick, Turn, pick},
     request::Account,
     retry::{self, Outcome, Verdict},
@@ -230,8 +230,7 @@ impl Machine {
             return self.begin(flight.asked_at, &response, now);
         };
         let Some(found) = self.lanes.get_mut(lane) else { return };
-        let body = response.body;
-        match decode::page(body.clone(), &found.envelope, flight.asked_at) {
+        match decode::page(response.body, &found.envelope, flight.asked_at) {
             Ok(page) => {
                 self.budget.succeeded(at);
                 match found.accept(walk, page, now) {
@@ -242,7 +241,6 @@ impl Machine {
             Err(error) => {
                 let fault = Fault::new(Kind::Drift, "the answer is not a page of records")
                     .with("url", &flight.place)
-                    .with("found", fault::looks_like(&body))
                     .with("reason", self.account.redact(&error.to_string()))
                     .hint("open the URL in a browser: a maintenance or login page passes by itself; else compare the connector's `records`");
                 let Self { options, rng, .. } = self;
@@ -261,7 +259,7 @@ impl Machine {
         for lane in 0..self.lanes.len() {
             let Some(found) = self.lanes.get_mut(lane) else { continue };
             match found.open(&self.options, anchor, now) {
-                Ok(Some(emitted)) => self.out.push_back(Step::Emit(Box::<Emitted>::new(emitted))),
+                Ok(Some(emitted)) => self.out.push_back(Step::Emit(Box::new(emitted))),
                 Ok(None) => {}
                 Err(error) => self.fail(lane, error),
             }

@@ -140,6 +140,19 @@ fn throttling_halves_the_pace_and_waits_as_long_as_the_provider_says() {
 }
 
 #[test]
+fn refusals_of_requests_that_were_in_flight_together_halve_the_pace_once() {
+    let mut world = World::new(Fake::new([]));
+    world.fake.intercept = Box::new(|n, _, _| (1..=4).contains(&n).then(|| answer(429, &[], "")));
+    let mut machine = budgeted(100, 60, 4, 4);
+    let mut paces = vec![];
+    world.run_until(&mut machine, |m, _| {
+        paces.push((m.budget().throttles, m.budget().pace));
+        true
+    });
+    assert!(paces[0].0 == 4 && (45..=46).contains(&paces[0].1), "{:?}", paces[0]);
+}
+
+#[test]
 fn the_pace_recovers_to_the_full_allowance_little_by_little() {
     let mut world = World::new(Fake::new((0..1_500).map(|i| row(i, T0 - 900))));
     world.fake.intercept = Box::new(|n, _, _| (n == 5).then(|| answer(429, &[], "")));
