@@ -17,7 +17,18 @@ pub mod decode;
 pub mod entity;
 pub mod manifest;
 
+pub mod pipeline;
+pub mod schedule;
+
+pub mod extract;
+pub mod normalize;
+
 pub mod engine;
+pub mod http;
 pub mod load;
 
 pub mod model;
+pub mod sync;
+
+pub mod app;
+pub mod cli;

@@ -76,9 +76,9 @@ fn span(list: &ListArray, i: usize) -> std::ops::Range<usize> {
     at(i)..at(i + 1)
 }
 
-/// The named field of the list's elements, for all lists end to end.
-fn field(arguments: &[ArrayRef]) -> Result<ArrayRef> {
-    let name = texts(arguments, 1)?;
+/// The field named by argument `i` of the list's elements, for all lists end to end.
+fn field(arguments: &[ArrayRef], i: usize) -> Result<ArrayRef> {
+    let name = texts(arguments, i)?;
     let name = if name.is_empty() { "" } else { name.value(0) };
     let values = list(arguments)?.values();
     match values.as_struct_opt().and_then(|s| s.column_by_name(name)) {
@@ -89,22 +89,37 @@ fn field(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 
 /// A literal's value is not known while planning, so the type is that of the widest numeric field.
 pub(super) fn sum_type(arguments: &[DataType]) -> Result<DataType> {
-    let [list, _] = arguments else { return misuse("takes (list, field name)") };
-    element(list).map(|_| DataType::Decimal128(38, 8))
+    match arguments {
+        [list, _] | [list, _, _, _] => element(list).map(|_| DataType::Decimal128(38, 8)),
+        _ => misuse("takes (list, field name) or (list, field name, field name, text)"),
+    }
 }
 
-/// Exact sum of a numeric field; NULL when no element has it.
+/// Exact sum of a numeric field, of all elements or of those whose other field is a text; NULLs are skipped, an empty
+/// list sums to 0, an absent one to NULL.
 pub(super) fn sum(_: &Context, arguments: &[ArrayRef]) -> Result<ArrayRef> {
-    let (list, column) = (list(arguments)?, field(arguments)?);
+    let (list, column) = (list(arguments)?, field(arguments, 1)?);
     let scale = if let DataType::Decimal128(_, s) = column.data_type() { *s } else { 0 };
     let numbers = if scale == 0 { cast(&column, &DataType::Decimal128(38, 0))? } else { column };
     let numbers = numbers.as_primitive::<Decimal128Type>();
+    let filter = if arguments.len() == 4 {
+        Some((cast(&field(arguments, 2)?, &DataType::Utf8)?, texts(arguments, 3)?))
+    } else {
+        None
+    };
     let mut out = Vec::with_capacity(list.len());
     for i in 0..list.len() {
-        let mut total = None;
-        for value in span(list, i).filter(|j| numbers.is_valid(*j)).map(|j| numbers.value(j)) {
+        let chosen = |j: &usize| match &filter {
+            None => true,
+            Some((by, wanted)) => {
+                let by = by.as_string::<i32>();
+                by.is_valid(*j) && wanted.is_valid(i) && by.value(*j) == wanted.value(i)
+            }
+        };
+        let mut total = list.is_valid(i).then_some(0_i128);
+        for value in span(list, i).filter(|j| numbers.is_valid(*j)).filter(chosen).map(|j| numbers.value(j)) {
             let fitted = exact::rescale(value, scale, 8, 38);
-            match fitted.and_then(|v| total.unwrap_or(0_i128).checked_add(v).ok_or(exact::OUT_OF_RANGE)) {
+            match fitted.and_then(|v| total.unwrap_or(0).checked_add(v).ok_or(exact::OUT_OF_RANGE)) {
                 Ok(sum) => total = Some(sum),
                 Err(rule) => return refuse(format!("sum over a list: {rule}")),
             }
@@ -114,6 +129,19 @@ pub(super) fn sum(_: &Context, arguments: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(arrow::array::Decimal128Array::from(out).with_precision_and_scale(38, 8)?))
 }
 
+/// The text fields are the only ones whose lists mappings need.
+pub(super) fn field_type(arguments: &[DataType]) -> Result<DataType> {
+    let [list, _] = arguments else { return misuse("takes (list, field name)") };
+    element(list).map(|_| DataType::List(element_field(DataType::Utf8)))
+}
+
+/// That field of each element, in order, NULLs kept, as text.
+pub(super) fn values(_: &Context, arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let (list, column) = (list(arguments)?, cast(&field(arguments, 1)?, &DataType::Utf8)?);
+    let item = element_field(DataType::Utf8);
+    Ok(Arc::new(ListArray::try_new(item, list.offsets().clone(), column, list.nulls().cloned())?))
+}
+
 /// Timestamps, the only fields whose extremes mappings need.
 pub(super) fn extreme_type(arguments: &[DataType]) -> Result<DataType> {
     let [list, _] = arguments else { return misuse("takes (list, field name)") };
@@ -121,7 +149,7 @@ pub(super) fn extreme_type(arguments: &[DataType]) -> Result<DataType> {
 }
 
 fn extreme(arguments: &[ArrayRef], wanted: Ordering) -> Result<ArrayRef> {
-    let (list, column) = (list(arguments)?, field(arguments)?);
+    let (list, column) = (list(arguments)?, field(arguments, 1)?);
     if !matches!(column.data_type(), DataType::Timestamp(..)) {
         return misuse(format!("takes a field that is a time, not {}", column.data_type()));
     }
@@ -150,7 +178,7 @@ pub(super) fn any_type(arguments: &[DataType]) -> Result<DataType> {
 
 /// Whether some element's field is that text.
 pub(super) fn any(_: &Context, arguments: &[ArrayRef]) -> Result<ArrayRef> {
-    let (list, column) = (list(arguments)?, cast(&field(arguments)?, &DataType::Utf8)?);
+    let (list, column) = (list(arguments)?, cast(&field(arguments, 1)?, &DataType::Utf8)?);
     let (values, wanted) = (column.as_string::<i32>(), texts(arguments, 2)?);
     let hit = |i: usize| {
         wanted

@@ -91,6 +91,7 @@ const TABLE: &[(&str, TypeOf, Body)] = &[
     ("indexed", list::indexed_type, list::indexed),
     ("list_len", list::len_type, list::len),
     ("list_sum", list::sum_type, list::sum),
+    ("list_field", list::field_type, list::values),
     ("list_min", list::extreme_type, list::min),
     ("list_max", list::extreme_type, list::max),
     ("list_any", list::any_type, list::any),
