@@ -14,3 +14,5 @@ pub mod entity;
 pub mod manifest;
 
 pub mod load;
+
+pub mod sim;
