@@ -1,1 +1,2 @@
 //! The only integration binary.
+mod sim;

@@ -5,11 +5,16 @@ mod bill;
 pub mod catalog;
 mod collect;
 mod credit;
+mod event;
 mod life;
 pub mod model;
 mod refund;
+mod sign_up;
 pub mod table;
 mod touch;
+mod words;
+
+pub use event::Resource;
 
 use crate::{
     error::{Error, Kind, Result},
@@ -98,70 +103,6 @@ pub struct World {
     pub(in crate::sim) invoices: Table<Invoice>,
     pub(in crate::sim) notes: Table<CreditNote>,
     pub(in crate::sim) transactions: Table<Transaction>,
-}
-
-/// A kind of row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Resource {
-    /// `Customer`.
-    Customers,
-    /// `Subscription`.
-    Subscriptions,
-    /// `Invoice`.
-    Invoices,
-    /// `CreditNote`.
-    CreditNotes,
-    /// `Transaction`.
-    Transactions,
-}
-
-impl Resource {
-    /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Customers, Self::Subscriptions, Self::Invoices, Self::CreditNotes, Self::Transactions];
-    /// Plural: the name of its list and its stream.
-    pub const fn plural(self) -> &'static str {
-        match self {
-            Self::Customers => "customers",
-            Self::Subscriptions => "subscriptions",
-            Self::Invoices => "invoices",
-            Self::CreditNotes => "credit_notes",
-            Self::Transactions => "transactions",
-        }
-    }
-    /// Singular: the name of one.
-    pub const fn singular(self) -> &'static str {
-        match self {
-            Self::Customers => "customer",
-            Self::Subscriptions => "subscription",
-            Self::Invoices => "invoice",
-            Self::CreditNotes => "credit_note",
-            Self::Transactions => "transaction",
-        }
-    }
-}
-
-impl Row {
-    /// What kind of row it is.
-    pub fn resource(self) -> Resource {
-        match self {
-            Self::Customer(_) => Resource::Customers,
-            Self::Subscription(_) => Resource::Subscriptions,
-            Self::Invoice(_) => Resource::Invoices,
-            Self::CreditNote(_) => Resource::CreditNotes,
-            Self::Transaction(_) => Resource::Transactions,
-        }
-    }
-    /// Its position in its table, from 0.
-    pub fn number(self) -> usize {
-        match self {
-            Self::Customer(at) => at.number(),
-            Self::Subscription(at) => at.number(),
-            Self::Invoice(at) => at.number(),
-            Self::CreditNote(at) => at.number(),
-            Self::Transaction(at) => at.number(),
-        }
-    }
 }
 
 impl World {
