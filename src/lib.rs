@@ -30,5 +30,7 @@ pub mod load;
 pub mod model;
 pub mod sync;
 
+pub mod sim;
+
 pub mod app;
 pub mod cli;

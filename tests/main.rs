@@ -22,5 +22,6 @@ mod pipeline;
 mod reader;
 mod render;
 mod schedule;
+mod sim;
 mod telemetry;
 mod tidy;

@@ -1,0 +1,48 @@
+//! Chargebee customers.
+use super::{Cells, Truth, json_text, json_texts};
+use crate::sim::world::model::{Customer, Row};
+
+impl Truth<'_> {
+    pub(super) fn customers(&mut self) {
+        let rows: Vec<Cells> = self.world.customers.rows().map(|row| self.customer(row)).collect();
+        rows.into_iter().for_each(|cells| self.add("customers", cells));
+    }
+
+    fn customer(&self, row: &Customer) -> Cells {
+        let mut c = Cells::new(&row.id, row.stamp);
+        c.put("first_name", &row.first_name);
+        c.put("last_name", &row.last_name);
+        c.put("name", row.company.clone().unwrap_or_else(|| format!("{} {}", row.first_name, row.last_name)));
+        c.opt("company", row.company.as_ref());
+        c.put("email", &row.email);
+        c.opt("phone", row.phone.as_ref());
+        c.opt("emails_extra", (!row.contacts.is_empty()).then(|| json_texts(row.contacts.iter())));
+        c.put("status", if row.stamp.deleted { "deleted" } else { "active" });
+        c.put("currency", row.currency.code());
+        c.put("net_terms_days", row.net_terms);
+        c.opt("tax_id", row.vat_number.as_ref());
+        c.opt("tax_exempt", row.exempt);
+        c.put("auto_collection", if row.auto_collection { "on" } else { "off" });
+        c.put("payment_method_status", row.card_status);
+        c.opt("parent_id", row.parent.map(|p| self.id(Row::Customer(p))));
+        c.opt("external_ref", (!row.meta.is_empty()).then(|| meta(row)));
+        c.money("credit_promotional", row.promotional_credits, row.currency);
+        c.money("credit_refundable", row.refundable_credits, row.currency);
+        c.money("excess_payments", row.excess_payments, row.currency);
+        c.money("unbilled_amount", 0, row.currency);
+        c.put("country", row.country.iso2);
+        c.opt("state", row.country.state.map(|s| s.0));
+        c.put("postcode", &row.postcode);
+        c.put("city", &row.city);
+        c.put("line1", &row.line1);
+        c.time("created_at", Some(row.created_at));
+        c.time("updated_at", row.stamp.stamped.then_some(row.stamp.updated_at));
+        c
+    }
+}
+
+fn meta(row: &Customer) -> String {
+    let members: Vec<String> =
+        row.meta.iter().map(|(key, value)| format!("{}:{value}", json_text(key))).collect();
+    format!("{{{}}}", members.join(","))
+}
