@@ -510,6 +510,7 @@ fn mappings_see_one_record_at_a_time() {
     refuse(" group by email", "`group by`");
     refuse(" join customers c on true", "joins are not allowed");
     refuse(", customers c", "joins are not allowed");
+    refuse(" tablesample (10)", "a mapping of stream `customers` cannot read");
     refuse("; select 1", "exactly one SELECT");
     refuse(" union select _row, id from customers", "only SELECT and `union all`");
     refuse(" union all select _row, id from customers", "the same columns in the same order");

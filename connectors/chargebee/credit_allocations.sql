@@ -1,6 +1,6 @@
 select
   _row,
-  concat(credit_note_id, ':allocation:', cast(a['n'] as varchar)) as id,
+  concat(credit_note_id, ':allocation:', a['n']) as id,
   credit_note_id,
   a['e']['invoice_id'] as invoice_id,
   minor(a['e']['allocated_amount'], currency) as amount,

@@ -21,6 +21,7 @@ select
   tax_rate,
   net_amount,
   add(net_amount, coalesce(tax_amount, zero)) as line_total,
+  is_proration,
   proration_of,
   currency,
   exchange_rate
@@ -71,6 +72,7 @@ from (
       end as discount_amount,
       minor(l['e']['tax_amount'], currency) as tax_amount,
       l['e']['tax_rate'] as tax_rate,
+      case l['e']['proration_mode'] when 'partial_term' then true when 'full_term' then false end as is_proration,
       l['e']['reference_line_item_id'] as proration_of,
       currency,
       exchange_rate,

@@ -1,6 +1,6 @@
 select
   _row,
-  concat(invoice_id, ':discount:', cast(d['n'] as varchar)) as id,
+  concat(invoice_id, ':discount:', d['n']) as id,
   invoice_id,
   d['e']['line_item_id'] as line_id,
   d['e']['entity_type'] as kind,

@@ -44,7 +44,7 @@ select
   net_term_days as net_terms_days,
   dunning_status,
   next_retry_at,
-  list_len(dunning_attempts) as attempts,
+  coalesce(list_len(dunning_attempts), 0) as attempts,
   po_number,
   nullif(array_to_string(list_field(notes, 'note'), chr(10)), '') as memo,
   first_invoice,

@@ -1,6 +1,6 @@
 select
   _row,
-  concat(credit_note_id, ':credit_note:', cast(a['n'] as varchar)) as id,
+  concat(credit_note_id, ':credit_note:', a['n']) as id,
   a['e']['invoice_id'] as invoice_id,
   'credit_note' as kind,
   minor(a['e']['allocated_amount'], currency) as amount,

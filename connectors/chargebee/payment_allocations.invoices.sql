@@ -1,7 +1,7 @@
 -- linked_payments lists every attempt; only successful ones settle anything.
 select
   _row,
-  concat(invoice_id, ':payment:', cast(p['n'] as varchar)) as id,
+  concat(invoice_id, ':payment:', p['n']) as id,
   p['e']['txn_id'] as payment_id,
   invoice_id,
   'payment' as kind,

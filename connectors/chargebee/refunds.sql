@@ -1,7 +1,7 @@
 -- Refunds hang off credit notes, not off invoices.
 select
   _row,
-  concat(credit_note_id, ':refund:', cast(r['n'] as varchar)) as id,
+  concat(credit_note_id, ':refund:', r['n']) as id,
   r['e']['txn_id'] as payment_id,
   credit_note_id,
   invoice_id,

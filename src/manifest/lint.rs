@@ -249,8 +249,10 @@ impl Visitor for Rules<'_> {
 
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> Flow {
         match table {
-            TableFactor::Derived { lateral: false, .. } => ControlFlow::Continue(()),
-            TableFactor::Table { name, args: None, .. } if name.to_string() == self.stream => {
+            TableFactor::Derived { lateral: false, sample: None, .. } => ControlFlow::Continue(()),
+            TableFactor::Table { name, args: None, sample: None, version: None, .. }
+                if name.to_string() == self.stream =>
+            {
                 ControlFlow::Continue(())
             }
             other => self.refuse(
