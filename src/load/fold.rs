@@ -47,7 +47,7 @@ impl Rank {
 pub(super) struct Held<P> {
     pub(super) rank: Rank,
     pub(super) alive: bool,
-    /// `key_hash` of the parent's id; 0 in main tables.
+    /// `owned_by` of its parent; 0 in main tables.
     pub(super) parent: u128,
     pub(super) place: P,
 }
@@ -58,7 +58,8 @@ pub(super) type HeldRows<P> = HashMap<u128, Held<P>>;
 /// The columns of a batch that decide. The batch may hold more, or only these.
 pub(super) struct Keys<'a> {
     id: &'a StringArray,
-    parent: Option<&'a StringArray>,
+    /// Parent columns with their part of the owner. A row has at most one that is not NULL.
+    owners: Vec<(u128, &'a StringArray)>,
     version: &'a Int64Array,
     observed_at: &'a TimestampMicrosecondArray,
     row_hash: &'a Int64Array,
@@ -74,10 +75,15 @@ pub(super) fn column<'a, A: Array + 'static>(batch: &'a RecordBatch, name: &str)
 
 impl<'a> Keys<'a> {
     pub(super) fn of(batch: &'a RecordBatch, entity: &Entity) -> Result<Self> {
-        let parent = entity.parent.as_ref().map(|p| column(batch, &p.column)).transpose()?;
+        Self::with(batch, entity.parent.iter().map(|p| p.column.as_str()))
+    }
+    /// `parents`: every column that may name a row's parent. A child table may be fed by the records of several main
+    /// tables, each with a column of its own.
+    pub(super) fn with<'b>(batch: &'a RecordBatch, parents: impl Iterator<Item = &'b str>) -> Result<Self> {
+        let owners: Result<_> = parents.map(|name| Ok((key_hash(name), column(batch, name)?))).collect();
         Ok(Self {
             id: column(batch, "id")?,
-            parent,
+            owners: owners?,
             version: column(batch, "version")?,
             observed_at: column(batch, "observed_at")?,
             row_hash: column(batch, "row_hash")?,
@@ -93,9 +99,10 @@ impl<'a> Keys<'a> {
     pub(super) fn key(&self, row: usize) -> u128 {
         key_hash(self.id.value(row))
     }
-    /// `key_hash` of the parent's id; 0 in main tables.
+    /// `owned_by` of the row's parent; 0 in main tables.
     pub(super) fn parent(&self, row: usize) -> u128 {
-        self.parent.map_or(0, |p| key_hash(p.value(row)))
+        let owner = self.owners.iter().find(|(_, ids)| ids.is_valid(row));
+        owner.map_or(0, |(column, ids)| column ^ key_hash(ids.value(row)))
     }
     pub(super) fn held<P>(&self, row: usize, place: P) -> Held<P> {
         Held { rank: self.rank(row), alive: self.alive(row), parent: self.parent(row), place }
@@ -119,6 +126,17 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// Owner of a parent's child rows: two parents of equal id in different columns are different owners.
+pub(super) fn owned_by(column: &str, parent: u128) -> u128 {
+    key_hash(column) ^ parent
+}
+
+/// `owned_by` of each parent.
+pub(super) fn owners(child: &Entity, parents: impl Iterator<Item = u128>) -> HashSet<u128> {
+    let column = child.parent.as_ref().map_or("", |p| p.column.as_str());
+    parents.map(|parent| owned_by(column, parent)).collect()
+}
+
 /// Proves what the contract says of incoming rows; everything after relies on it. Fails `Bug`.
 pub(super) fn prove(owner: &Owner, rows: &Rows) -> Result<()> {
     let main = prove_batch(owner, &rows.entity, &rows.main)?;
@@ -135,7 +153,8 @@ pub(super) fn prove(owner: &Owner, rows: &Rows) -> Result<()> {
                 .with("main", &rows.entity.name));
         }
         let keys = Keys::of(batch, child)?;
-        if let Some(row) = (0..keys.len()).find(|row| !main.contains(&keys.parent(*row))) {
+        let owners = owners(child, main.iter().copied());
+        if let Some(row) = (0..keys.len()).find(|row| !owners.contains(&keys.parent(*row))) {
             return Err(Error::new(Kind::Bug, "a child row came without its parent")
                 .with("child", &child.name)
                 .with("id", keys.id(row)));
@@ -175,8 +194,8 @@ pub(super) struct ChildChanges {
     pub(super) remove: Vec<u128>,
 }
 
-/// Compares each changed parent's new set with the held one; `held` has every held row of those parents and every
-/// held row whose id is incoming. An id that merely moved to another parent is written, not removed.
+/// Compares each changed parent's new set with the held one. `changed`: `owners` of the changed parents. `held` has
+/// every held row of those parents and every held row whose id is incoming. An id that merely moved to another parent is written, not removed.
 pub(super) fn child_changes<P>(
     incoming: &Keys<'_>,
     changed: &HashSet<u128>,

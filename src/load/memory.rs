@@ -29,13 +29,19 @@ pub struct Store(BTreeMap<Owner, Stored>);
 struct Stored {
     opened: Opened,
     tables: BTreeMap<String, Table>,
-    /// Main entity of each stream that ever wrote rows.
-    mains: BTreeMap<String, Arc<Entity>>,
+    /// What each stream that ever wrote rows feeds.
+    fed: BTreeMap<String, Fed>,
     raw: Vec<(String, RawRecord)>,
     rejects: Vec<StoredReject>,
     resolved: BTreeSet<String>,
     issues: Vec<Issue>,
     runs: Vec<serde_json::Value>,
+}
+
+#[derive(Clone, Debug)]
+struct Fed {
+    main: Arc<Entity>,
+    children: BTreeMap<String, Arc<Entity>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -64,7 +70,6 @@ pub struct Memory {
 struct Mine {
     owner: Owner,
     epoch: i64,
-    entities: Vec<Arc<Entity>>,
     aside: Option<(String, Stored)>,
 }
 
@@ -104,6 +109,14 @@ impl Table {
         }
         all
     }
+    /// The rows that come with this entity's parents, and those that come with other parents.
+    fn split(self, entity: &Entity) -> (Self, Self) {
+        let column = entity.parent.as_ref().map_or("id", |p| p.column.as_str());
+        let ours = |row: &RecordBatch| row.column_by_name(column).is_some_and(|c| c.is_valid(0));
+        let (mine, other) = self.current.into_iter().partition(|(_, row)| ours(&row.batch));
+        let (mine_history, other_history) = self.history.into_iter().partition(ours);
+        (Self { current: mine, history: mine_history }, Self { current: other, history: other_history })
+    }
     fn write(&mut self, entity: &Entity, row: RecordBatch, op: &str, commit_no: i64) -> Result<()> {
         self.history.push(fold::as_history(&row, entity.history_schema(), op, commit_no)?);
         let (id, held) = {
@@ -126,21 +139,26 @@ impl Stored {
         if let Some(rows) = &commit.rows {
             fold::prove(&mine.owner, rows)?;
         }
-        let main = commit.rows.as_ref().map(|rows| &rows.entity).or_else(|| self.mains.get(&commit.stream));
+        let known = self.fed.get(&commit.stream).cloned();
+        let main = commit.rows.as_ref().map(|rows| &rows.entity).or(known.as_ref().map(|fed| &fed.main));
         let Some(main) = main.cloned() else { return Ok(done) };
         let missing = self.missing(commit, &main)?;
-        self.mains.insert(commit.stream.clone(), Arc::clone(&main));
+        let mut fed = known.unwrap_or_else(|| Fed { main: Arc::clone(&main), children: BTreeMap::new() });
         if let Some(rows) = &commit.rows {
+            fed.children
+                .extend(rows.children.iter().map(|(child, _)| (child.name.clone(), Arc::clone(child))));
             self.upsert(rows, commit, &mut done)?;
         }
         if let Some(scan) = &commit.scan {
             let keep = commit.keep_raw.then_some(commit.stream.as_str());
             done.deleted = self.bury(&main, scan.asked_at, keep, number, |key, _| missing.contains(&key))?;
-            for child in mine.entities.iter().filter(|e| is_child(e, &main)) {
-                let of_missing = |_, parent: u128| missing.contains(&parent);
-                done.child_changes += self.bury(child, scan.asked_at, None, number, of_missing)?;
+            for child in fed.children.values() {
+                let owners = fold::owners(child, missing.iter().copied());
+                done.child_changes +=
+                    self.bury(child, scan.asked_at, None, number, |_, owner| owners.contains(&owner))?;
             }
         }
+        self.fed.insert(commit.stream.clone(), fed);
         Ok(done)
     }
     fn missing(&self, commit: &Commit, main: &Entity) -> Result<HashSet<u128>> {
@@ -175,7 +193,8 @@ impl Stored {
             let table = self.tables.entry(child.name.clone()).or_default();
             let keys = Keys::of(batch, child)?;
             let held = table.held();
-            let ChildChanges { write, remove } = fold::child_changes(&keys, &changed, &held);
+            let owners = fold::owners(child, changed.iter().copied());
+            let ChildChanges { write, remove } = fold::child_changes(&keys, &owners, &held);
             let gone: BTreeSet<String> =
                 remove.iter().filter_map(|k| held.get(k)).map(|h| h.place.clone()).collect();
             done.child_changes += count(write.len()) + count(gone.len());
@@ -188,7 +207,7 @@ impl Stored {
         }
         Ok(())
     }
-    /// Tombstones the living rows that `which` (own key, parent's key) names; how many. `keep`: stream for raw.
+    /// Tombstones the living rows that `which` (own key, owner) names; how many. `keep`: stream for raw.
     fn bury(
         &mut self,
         entity: &Entity,
@@ -237,28 +256,19 @@ fn raw(held: &Held<()>, key: &str, body: Bytes, commit_no: i64) -> RawRecord {
     }
 }
 
-fn is_child(entity: &Entity, main: &Entity) -> bool {
-    entity.parent.as_ref().is_some_and(|p| p.entity == main.name)
-}
-
 fn count(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 impl Destination for Memory {
-    async fn open(&mut self, owner: &Owner, entities: &[Arc<Entity>]) -> Result<Opened> {
+    async fn open(&mut self, owner: &Owner, _entities: &[Arc<Entity>]) -> Result<Opened> {
         let opened = {
             let mut store = self.lock();
             let stored = store.0.entry(owner.clone()).or_default();
             stored.opened.epoch += 1;
             stored.opened.clone()
         };
-        self.mine = Some(Mine {
-            owner: owner.clone(),
-            epoch: opened.epoch,
-            entities: entities.to_vec(),
-            aside: None,
-        });
+        self.mine = Some(Mine { owner: owner.clone(), epoch: opened.epoch, aside: None });
         Ok(opened)
     }
     async fn commit(&mut self, commit: Commit) -> Result<Committed> {
@@ -346,17 +356,22 @@ impl Destination for Memory {
     async fn rebuild_end(&mut self, apply: bool) -> Result<Vec<Diff>> {
         let aside = self.mine.as_mut().and_then(|mine| mine.aside.take());
         let (stream, aside) = aside.ok_or_else(|| Error::new(Kind::Bug, "no rebuild was begun"))?;
-        self.with(|mine, stored| {
-            let main = stored.mains.get(&stream).or_else(|| aside.mains.get(&stream)).cloned();
-            let Some(main) = main else { return Ok(Vec::new()) };
+        self.with(|_, stored| {
+            let known = [&stored.fed, &aside.fed].into_iter().filter_map(|fed| fed.get(&stream));
+            let entities: BTreeMap<String, Arc<Entity>> = known
+                .flat_map(|fed| fed.children.values().chain([&fed.main]))
+                .map(|entity| (entity.name.clone(), Arc::clone(entity)))
+                .collect();
             let mut diffs = Vec::new();
-            for entity in mine.entities.iter().filter(|e| e.name == main.name || is_child(e, &main)) {
-                let old = stored.tables.get(&entity.name).cloned().unwrap_or_default();
-                let new = aside.tables.get(&entity.name).cloned().unwrap_or_default();
-                diffs.push(diff(entity, &old, &new)?);
-                if apply {
-                    stored.tables.insert(entity.name.clone(), new);
-                }
+            for (name, entity) in entities {
+                let (old, others) = stored.tables.remove(&name).unwrap_or_default().split(&entity);
+                let mut new = aside.tables.get(&name).cloned().unwrap_or_default();
+                diffs.push(diff(&entity, &old, &new));
+                let mut kept = others;
+                let own = if apply { &mut new } else { &mut old.clone() };
+                kept.current.append(&mut own.current);
+                kept.history.append(&mut own.history);
+                stored.tables.insert(name, kept);
             }
             Ok(diffs)
         })
@@ -374,7 +389,7 @@ fn commit_aside(mine: &mut Mine, commit: Commit) -> Result<Committed> {
 }
 
 /// By id and own columns.
-fn diff(entity: &Entity, old: &Table, new: &Table) -> Result<Diff> {
+fn diff(entity: &Entity, old: &Table, new: &Table) -> Diff {
     let own = |table: &Table| -> HashMap<String, Vec<arrow::array::ArrayRef>> {
         let columns = |row: &Row| {
             entity.columns.iter().filter_map(|c| row.batch.column_by_name(&c.name).cloned()).collect()
@@ -391,5 +406,5 @@ fn diff(entity: &Entity, old: &Table, new: &Table) -> Result<Diff> {
         }
     }
     diff.removed = count(old.keys().filter(|id| !new.contains_key(*id)).count());
-    Ok(diff)
+    diff
 }

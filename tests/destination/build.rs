@@ -112,8 +112,33 @@ pub(crate) fn emails() -> Arc<Entity> {
     )
 }
 
+/// Children that come with bills or with people: each stream knows them by a parent column of its own.
+pub(crate) fn tags(of: &str) -> Arc<Entity> {
+    use ColumnType::*;
+    let parent = if of == "bills" { "owner_bill_id" } else { "owner_person_id" };
+    entity(
+        "tags",
+        Some((of, parent)),
+        None,
+        &[("id", Text), ("owner_bill_id", Text), ("owner_person_id", Text), ("label", Text)],
+    )
+}
+
+/// Rows of `tags` of one parent.
+pub(crate) fn tag_rows(owner: &Owner, of: &str, parent: &str, labels: &[&str]) -> (Arc<Entity>, RecordBatch) {
+    let entity = tags(of);
+    let column = entity.parent.as_ref().unwrap().column.clone();
+    let tag = |label: &&str| {
+        let values = [(column.as_str(), Cell::Text(parent.into())), ("label", Cell::Text((*label).into()))];
+        row(&format!("{parent}:{of}:{label}"), 0, 1, &values)
+    };
+    let rows: Vec<Row> = labels.iter().map(tag).collect();
+    let batch = batch(owner, &entity, &rows);
+    (entity, batch)
+}
+
 pub(crate) fn entities() -> Vec<Arc<Entity>> {
-    vec![bills(), lines(), people(), emails()]
+    vec![bills(), lines(), people(), emails(), tags("bills")]
 }
 
 fn text(of: &Row, column: &str) -> String {

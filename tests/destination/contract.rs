@@ -439,6 +439,53 @@ pub(crate) async fn a_child_that_moves_to_another_parent_is_there_once<H: Harnes
     laws(&mut d).await;
 }
 
+pub(crate) async fn a_child_table_of_two_streams_keeps_their_sets_apart<H: Harness>(h: &H) {
+    let mut d = opened(h).await;
+    // A bill and a person with the same id.
+    let bill = |version, labels: &[&str]| {
+        let mut rows = bill_rows(&acme(), &[bill("x", version, version, Some(JANUARY), version.into(), &[])]);
+        rows.children.push(tag_rows(&acme(), "bills", "x", labels));
+        Commit { rows: Some(rows), ..empty("bills", 1) }
+    };
+    let person = |at, name, labels: &[&str]| {
+        let mut rows = people_rows(&acme(), &[("x", at, name, &[])]);
+        rows.children.push(tag_rows(&acme(), "people", "x", labels));
+        Commit { rows: Some(rows), ..empty("people", 1) }
+    };
+    d.commit(bill(1, &["a", "b"])).await.unwrap();
+    d.commit(person(1, "P", &["c", "d"])).await.unwrap();
+    let tags = tags("bills");
+    for publish in [false, true] {
+        if publish {
+            d.publish("bills").await.unwrap();
+            d = again(h, d).await.0;
+        }
+        let n = if publish { 3 } else { 2 };
+        d.commit(bill(n, if publish { &["b"] } else { &["a", "b"] })).await.unwrap();
+        d.commit(person(n, if publish { "Q" } else { "R" }, if publish { &["d"] } else { &["c", "d"] }))
+            .await
+            .unwrap();
+    }
+    assert_eq!(ids(&mut d, &tags).await, ["x:bills:b", "x:people:d"]);
+    let rebuilt = Commit { as_of: Some(1), ..bill(9, &["b", "e"]) };
+    d.rebuild_begin("bills").await.unwrap();
+    d.commit(rebuilt).await.unwrap();
+    let diffs = d.rebuild_end(true).await.unwrap();
+    let of_tags = diffs.iter().find(|diff| diff.entity == "tags").unwrap();
+    assert_eq!((of_tags.added, of_tags.removed, of_tags.changed, of_tags.same), (1, 0, 0, 1));
+    assert_eq!(ids(&mut d, &tags).await, ["x:bills:b", "x:bills:e", "x:people:d"]);
+    let (mut d, _) = again(h, d).await;
+    let gone = Commit { scan: Some(scan(&[], 50, 1.0)), ..empty("people", 1) };
+    let done = d.commit(gone).await.unwrap();
+    assert_eq!((done.deleted, done.child_changes), (1, 1));
+    d.publish("people").await.unwrap();
+    let tags = current(&mut d, &tags).await;
+    let buried: Vec<&str> =
+        tags.values().filter(|t| t.contains_key("deleted_at")).map(|t| t["id"].as_str()).collect();
+    assert_eq!(buried, ["x:people:d"]);
+    laws(&mut d).await;
+}
+
 pub(crate) async fn a_rebuild_compares_and_swaps<H: Harness>(h: &H) {
     let mut d = opened(h).await;
     let line: &[(&str, i128)] = &[("l1", 1)];
@@ -611,6 +658,7 @@ macro_rules! every_case {
             a_reject_that_is_read_again_is_stored_once,
             bodies_come_back_by_commit,
             a_child_that_moves_to_another_parent_is_there_once,
+            a_child_table_of_two_streams_keeps_their_sets_apart,
             a_rebuild_compares_and_swaps,
             tenants_never_mix,
             runs_are_kept_newest_first,

@@ -248,7 +248,6 @@ async fn a_reader_holds_the_exchange_off() {
     assert!(lake.publish("bills").await.unwrap() > 0);
 }
 
-/// A column that is new in the entity reads as NULL from older files, and publishing writes it everywhere it touches.
 #[tokio::test]
 async fn a_new_column_is_null_in_older_rows() {
     let home = folder();

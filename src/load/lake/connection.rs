@@ -74,9 +74,8 @@ impl Connection {
         let entities: BTreeMap<_, _> = entities.iter().map(|e| (e.name.clone(), Arc::clone(e))).collect();
         let mut indexes = BTreeMap::new();
         for (name, table) in &held.state.tables {
-            if let Some(entity) = entities.get(name) {
-                indexes.insert(name.clone(), Index::build(&files, &layout, entity, table)?);
-            }
+            let parents = held.state.parent_columns(name);
+            indexes.insert(name.clone(), Index::build(&files, &layout, name, table, &parents)?);
         }
         let mut quarantine = HashMap::new();
         for reject in open_rejects(&files, &layout, &held.state)? {
@@ -94,24 +93,27 @@ impl Connection {
         opened(&self.held.state)
     }
     pub(super) fn view(&self) -> View<'_> {
-        self.view_of(&self.held.state.tables, &self.indexes)
+        self.view_of(&self.held.state, &self.held.state.tables, &self.indexes)
     }
     pub(super) fn view_of<'a>(
         &'a self,
+        state: &'a State,
         tables: &'a BTreeMap<String, state::Table>,
         indexes: &'a BTreeMap<String, Index>,
     ) -> View<'a> {
         let Self { files, layout, entities, .. } = self;
-        View { files, layout, entities, tables, indexes, none: Index::default() }
+        View { files, layout, entities, state, tables, indexes, none: Index::default() }
     }
     /// Proves the rows and finds what the commit writes; None when its stream never had rows.
     pub(super) fn plan(&self, view: &View<'_>, commit: &Commit, number: i64) -> Result<Option<Plan>> {
         if let Some(rows) = &commit.rows {
             fold::prove(&self.owner, rows)?;
         }
-        let known = self.held.state.streams.get(&commit.stream).and_then(|s| self.entities.get(&s.main));
+        let mut fed = self.held.state.streams.get(&commit.stream).cloned().unwrap_or_default();
+        fed.learn(commit);
+        let known = self.entities.get(&fed.main);
         let main = commit.rows.as_ref().map(|rows| &rows.entity).or(known);
-        main.map(|main| plan::plan(view, commit, main, number)).transpose()
+        main.map(|main| plan::plan(view, commit, main, &fed.children, number)).transpose()
     }
     pub(super) fn commit(&mut self, commit: &Commit) -> Result<Committed> {
         self.held.check()?;
@@ -124,26 +126,19 @@ impl Connection {
         if let Some(plan) = plan {
             done = plan.done;
             let stream = next.streams.entry(commit.stream.clone()).or_default();
-            if let Some(rows) = &commit.rows {
-                let children = self.entities.values().chain(rows.children.iter().map(|(child, _)| child));
-                let children =
-                    children.filter(|e| e.parent.as_ref().is_some_and(|p| p.entity == rows.entity.name));
-                stream.feeds.extend(children.map(|e| e.name.clone()).chain([rows.entity.name.clone()]));
-                stream.main.clone_from(&rows.entity.name);
-            }
+            stream.learn(commit);
             let raw = raw::write(&self.files, &self.layout, &commit.stream, &plan.raw)?;
             done.bytes += raw.as_ref().map_or(0, |f| f.bytes);
             stream.raw.extend(raw);
             for (name, draft) in plan.drafts {
-                let entity = Arc::clone(&draft.entity);
                 let Some((file, rows)) =
-                    draft.keep(&self.files, &self.layout, &commit_file(number), number)?
+                    draft.keep(&self.files, &self.layout, &commit_file(number), &commit.stream, number)?
                 else {
                     continue;
                 };
                 done.bytes += file.file.bytes;
-                let table = next.tables.entry(name).or_default();
-                written.push((entity, table.history.len(), file.clone(), rows));
+                let table = next.tables.entry(name.clone()).or_default();
+                written.push((name, table.history.len(), file.clone(), rows));
                 table.history.push(file);
             }
         }
@@ -153,8 +148,9 @@ impl Connection {
         done.bytes += self.held.replace(next)?;
         self.quarantine.retain(|_, id| !commit.resolves.contains(id));
         self.quarantine.extend(new);
-        for (entity, nth, file, rows) in written {
-            self.indexes.entry(entity.name.clone()).or_default().absorb(&entity, nth, &file, 0, &rows)?;
+        for (name, nth, file, rows) in written {
+            let parents = self.held.state.parent_columns(&name);
+            self.indexes.entry(name).or_default().absorb(&parents, nth, &file, 0, &rows)?;
         }
         Ok(done)
     }

@@ -5,7 +5,7 @@ use super::{
     raw,
     rows::Writer,
     shelf::{Index, Place, Shelf},
-    state::{HistoryFile, Table},
+    state::{HistoryFile, State, Table},
 };
 use crate::{
     entity::Entity,
@@ -31,6 +31,8 @@ pub(super) struct View<'a> {
     pub(super) files: &'a Files,
     pub(super) layout: &'a Layout,
     pub(super) entities: &'a BTreeMap<String, Arc<Entity>>,
+    /// Says which columns name parents.
+    pub(super) state: &'a State,
     pub(super) tables: &'a BTreeMap<String, Table>,
     pub(super) indexes: &'a BTreeMap<String, Index>,
     /// Stands for the index of a table that has none.
@@ -44,10 +46,8 @@ impl<'a> View<'a> {
     pub(super) fn shelf<'b>(&'b self, entity: &'b Entity) -> Shelf<'b> {
         let table = self.tables.get(&entity.name).unwrap_or(&NO_TABLE);
         let index = self.indexes.get(&entity.name).unwrap_or(&self.none);
-        Shelf { files: self.files, layout: self.layout, entity, table, index }
-    }
-    pub(super) fn children(&self, main: &str) -> impl Iterator<Item = &'a Arc<Entity>> {
-        self.entities.values().filter(move |e| e.parent.as_ref().is_some_and(|p| p.entity == main))
+        let parents = self.state.parent_columns(&entity.name);
+        Shelf { files: self.files, layout: self.layout, entity, table, index, parents }
     }
 }
 
@@ -67,8 +67,15 @@ pub(super) struct Plan {
     pub(super) done: Committed,
 }
 
-/// `main`: the stream's main entity, known from the rows or from earlier commits.
-pub(super) fn plan(view: &View<'_>, commit: &Commit, main: &Arc<Entity>, number: i64) -> Result<Plan> {
+/// `main`: the stream's main entity, known from the rows or from earlier commits. `children`: its child tables, with
+/// the columns that name their parents.
+pub(super) fn plan(
+    view: &View<'_>,
+    commit: &Commit,
+    main: &Arc<Entity>,
+    children: &BTreeMap<String, String>,
+    number: i64,
+) -> Result<Plan> {
     let done = Committed { commit_no: number, ..Committed::default() };
     let mut plan = Plan { number, drafts: BTreeMap::new(), raw: Vec::new(), done };
     let keys = commit.rows.as_ref().map(|rows| Keys::of(&rows.main, main)).transpose()?;
@@ -89,7 +96,7 @@ pub(super) fn plan(view: &View<'_>, commit: &Commit, main: &Arc<Entity>, number:
         })?;
         let missing = census.missing()?;
         plan.done.deleted = plan.bury(&shelf, main, places, scan.asked_at, commit.keep_raw)?;
-        plan.bury_children(view, main, &missing, scan.asked_at)?;
+        plan.bury_children(view, children, &missing, scan.asked_at)?;
     }
     Ok(plan)
 }
@@ -132,9 +139,11 @@ impl Plan {
         self.done.unchanged = count(keys.len()).saturating_sub(self.done.changed);
         let month_of: HashMap<u128, Month> =
             changed.iter().filter_map(|row| Some((keys.key(*row), months.get(*row).copied()?))).collect();
-        let changed: HashSet<u128> = month_of.keys().copied().collect();
-        for (child, batch) in rows.children.iter().filter(|_| !changed.is_empty()) {
-            self.upsert_children(view, child, batch, &changed, &month_of)?;
+        for (child, batch) in rows.children.iter().filter(|_| !month_of.is_empty()) {
+            let column = child.parent.as_ref().map_or("", |p| p.column.as_str());
+            let month_of =
+                month_of.iter().map(|(key, month)| (fold::owned_by(column, *key), *month)).collect();
+            self.upsert_children(view, child, batch, &month_of)?;
         }
         Ok(())
     }
@@ -143,14 +152,14 @@ impl Plan {
         view: &View<'_>,
         child: &Arc<Entity>,
         batch: &RecordBatch,
-        changed: &HashSet<u128>,
         month_of: &HashMap<u128, Month>,
     ) -> Result<()> {
+        let changed: HashSet<u128> = month_of.keys().copied().collect();
         let keys = Keys::of(batch, child)?;
         let incoming: HashSet<u128> = (0..keys.len()).map(|row| keys.key(row)).collect();
         let shelf = view.shelf(child);
-        let held = shelf.held(|key, parent| incoming.contains(&key) || changed.contains(&parent))?;
-        let ChildChanges { write, remove } = fold::child_changes(&keys, changed, &held);
+        let held = shelf.held(|key, owner| incoming.contains(&key) || changed.contains(&owner))?;
+        let ChildChanges { write, remove } = fold::child_changes(&keys, &changed, &held);
         self.done.child_changes += count(write.len()) + count(remove.len());
         let number = self.number;
         let gone = shelf.rows(remove.iter().filter_map(|key| held.get(key)).map(|h| h.place).collect())?;
@@ -187,14 +196,19 @@ impl Plan {
     fn bury_children(
         &mut self,
         view: &View<'_>,
-        main: &Entity,
+        children: &BTreeMap<String, String>,
         missing: &HashSet<u128>,
         asked_at: Timestamp,
     ) -> Result<()> {
-        for child in view.children(&main.name).filter(|_| !missing.is_empty()) {
+        for (child, column) in children.iter().filter(|_| !missing.is_empty()) {
+            let child = view.entities.get(child).ok_or_else(|| {
+                Error::new(Kind::Bug, "a stored child table was not given to open").with("entity", child)
+            })?;
+            let owners: HashSet<u128> =
+                missing.iter().map(|parent| fold::owned_by(column, *parent)).collect();
             let shelf = view.shelf(child);
             let written = self.drafts.get(&child.name).map(Draft::keys).transpose()?.unwrap_or_default();
-            let held = shelf.held(|key, parent| missing.contains(&parent) && !written.contains(&key))?;
+            let held = shelf.held(|key, owner| owners.contains(&owner) && !written.contains(&key))?;
             let places = held.into_values().filter(|h| h.alive).map(|h| h.place).collect();
             self.done.child_changes += self.bury(&shelf, child, places, asked_at, false)?;
         }
@@ -260,12 +274,13 @@ impl Draft {
         }
         Ok(all)
     }
-    /// Writes the rows, sorted, as an immutable history file; None when there are none.
+    /// Writes the rows of one stream, sorted, as an immutable history file; None when there are none.
     pub(super) fn keep(
         self,
         files: &Files,
         layout: &Layout,
         name: &str,
+        stream: &str,
         number: i64,
     ) -> Result<Option<(HistoryFile, RecordBatch)>> {
         if self.parts.is_empty() {
@@ -289,6 +304,9 @@ impl Draft {
         let mut writer = Writer::create(files, &layout.history(&self.entity.name, name), schema, None)?;
         writer.write(&sorted)?;
         let file = raw::keep(files, &writer.finish()?, number, sorted.num_rows())?;
-        Ok(Some((HistoryFile { file, sections, left: self.left, published: false }, sorted)))
+        Ok(Some((
+            HistoryFile { file, stream: stream.to_owned(), sections, left: self.left, published: false },
+            sorted,
+        )))
     }
 }

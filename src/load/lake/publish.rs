@@ -57,7 +57,7 @@ impl Connection {
     pub(super) fn publish(&mut self, stream: &str) -> Result<u64> {
         let Some(stream) = self.held.state.streams.get(stream) else { return Ok(0) };
         let waits = |t: &Table| t.fresh || t.unpublished().next().is_some();
-        let waiting = stream.feeds.iter().filter(|name| self.held.state.tables.get(*name).is_some_and(waits));
+        let waiting = stream.feeds().filter(|name| self.held.state.tables.get(*name).is_some_and(waits));
         let waiting: BTreeSet<String> = waiting.cloned().collect();
         self.publish_tables(&waiting)
     }
@@ -82,14 +82,7 @@ impl Connection {
             let table = next.tables.entry(staged.entity.name.clone()).or_default();
             table.months = staged.months;
             table.fresh = false;
-            for file in &mut table.history {
-                *file = HistoryFile {
-                    sections: Vec::new(),
-                    left: BTreeMap::new(),
-                    published: true,
-                    file: file.file.clone(),
-                };
-            }
+            table.history.iter_mut().for_each(|file| file.published = true);
         }
         bytes += self.held.replace(next)?;
         for name in names {

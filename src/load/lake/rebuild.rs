@@ -3,7 +3,7 @@ use super::{
     connection::Connection,
     layout::aside_file,
     shelf::{Index, Shelf},
-    state::Table,
+    state::{HistoryFile, State, Table},
 };
 use crate::{
     entity::Entity,
@@ -14,15 +14,14 @@ use arrow::{
     array::StringArray,
     row::{RowConverter, SortField},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Tables that nobody sees yet. Their files are garbage unless swapped in.
 #[derive(Debug)]
 pub(super) struct Aside {
     pub(super) stream: String,
+    /// The connection's, with what the rebuilding commits feed: a rebuild may fill a table for the first time.
+    known: State,
     tables: BTreeMap<String, Table>,
     indexes: BTreeMap<String, Index>,
     files: u64,
@@ -31,12 +30,12 @@ pub(super) struct Aside {
 impl Connection {
     pub(super) fn rebuild_begin(&mut self, stream: &str) -> Result<()> {
         self.held.check()?;
-        let files = self.aside.take().map_or(0, |old| old.files);
         self.aside = Some(Aside {
             stream: stream.to_owned(),
+            known: self.held.state.clone(),
             tables: BTreeMap::new(),
             indexes: BTreeMap::new(),
-            files,
+            files: self.aside.take().map_or(0, |old| old.files),
         });
         Ok(())
     }
@@ -51,17 +50,21 @@ impl Connection {
         outcome
     }
     fn write_aside(&self, aside: &mut Aside, commit: &Commit, number: i64) -> Result<Committed> {
-        let plan = self.plan(&self.view_of(&aside.tables, &aside.indexes), commit, number)?;
+        aside.known.streams.entry(commit.stream.clone()).or_default().learn(commit);
+        let plan = self.plan(&self.view_of(&aside.known, &aside.tables, &aside.indexes), commit, number)?;
         let Some(plan) = plan else { return Ok(Committed { commit_no: number, ..Committed::default() }) };
         let mut done = plan.done;
         for (name, draft) in plan.drafts {
             aside.files += 1;
-            let entity = Arc::clone(&draft.entity);
             let file = aside_file(number, self.held.state.epoch, aside.files);
-            let Some((file, rows)) = draft.keep(&self.files, &self.layout, &file, number)? else { continue };
+            let Some((file, rows)) = draft.keep(&self.files, &self.layout, &file, &commit.stream, number)?
+            else {
+                continue;
+            };
             done.bytes += file.file.bytes;
             let table = aside.tables.entry(name.clone()).or_default();
-            aside.indexes.entry(name).or_default().absorb(&entity, table.history.len(), &file, 0, &rows)?;
+            let parents = aside.known.parent_columns(&name);
+            aside.indexes.entry(name).or_default().absorb(&parents, table.history.len(), &file, 0, &rows)?;
             table.history.push(file);
         }
         Ok(done)
@@ -69,12 +72,13 @@ impl Connection {
     pub(super) fn rebuild_end(&mut self, apply: bool) -> Result<Vec<Diff>> {
         self.held.check()?;
         let aside = self.aside.take().ok_or_else(not_begun)?;
-        let fed = self.held.state.streams.get(&aside.stream).map(|s| s.feeds.clone()).unwrap_or_default();
-        let names: BTreeSet<String> = fed.into_iter().chain(aside.tables.keys().cloned()).collect();
+        let fed = aside.known.streams.get(&aside.stream).cloned().unwrap_or_default();
+        let names: BTreeSet<String> = fed.feeds().filter(|name| !name.is_empty()).cloned().collect();
         let mut diffs = Vec::new();
         for entity in names.iter().filter_map(|name| self.entities.get(name)) {
-            let (old, new) = (self.view(), self.view_of(&aside.tables, &aside.indexes));
-            diffs.push(diff(&old.shelf(entity), &new.shelf(entity))?);
+            let (old, new) = (self.view(), self.view_of(&aside.known, &aside.tables, &aside.indexes));
+            let column = fed.children.get(&entity.name).map_or("id", String::as_str);
+            diffs.push(diff(&old.shelf(entity), &new.shelf(entity), column)?);
         }
         let garbage = if apply { self.swap(aside, &names)? } else { aside.tables };
         for (name, table) in garbage {
@@ -87,17 +91,26 @@ impl Connection {
     /// What was replaced.
     fn swap(&mut self, mut aside: Aside, names: &BTreeSet<String>) -> Result<BTreeMap<String, Table>> {
         let mut next = self.held.state.clone();
+        let fed = aside.known.streams.remove(&aside.stream).unwrap_or_default();
+        let stream = next.streams.entry(aside.stream.clone()).or_default();
+        (stream.main, stream.children) = (fed.main, fed.children);
         let mut replaced = BTreeMap::new();
         for name in names {
             let table = next.tables.entry(name.clone()).or_default();
-            let history = aside.tables.remove(name).map(|t| t.history).unwrap_or_default();
-            let old = std::mem::replace(&mut table.history, history);
+            let own = |file: &HistoryFile| file.stream == aside.stream;
+            let (old, mut kept): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut table.history).into_iter().partition(own);
+            kept.extend(aside.tables.remove(name).map(|t| t.history).unwrap_or_default());
+            kept.iter_mut().for_each(|file| file.published = false);
+            table.history = kept;
             table.fresh = true;
             replaced.insert(name.clone(), Table { history: old, ..Table::default() });
         }
         self.held.replace(next)?;
-        for name in names {
-            self.indexes.insert(name.clone(), aside.indexes.remove(name).unwrap_or_default());
+        for (name, table) in self.held.state.tables.iter().filter(|(name, _)| names.contains(*name)) {
+            let parents = self.held.state.parent_columns(name);
+            self.indexes
+                .insert(name.clone(), Index::build(&self.files, &self.layout, name, table, &parents)?);
         }
         self.publish_tables(names)?;
         Ok(replaced)
@@ -108,8 +121,8 @@ fn not_begun() -> Error {
     Error::new(Kind::Bug, "no rebuild was begun")
 }
 
-/// Every current row's own columns, hashed, by key.
-fn own(shelf: &Shelf<'_>, entity: &Entity) -> Result<HashMap<u128, u128>> {
+/// Own columns, hashed, by key, of every current row whose `column` is not NULL.
+fn own(shelf: &Shelf<'_>, entity: &Entity, column: &str) -> Result<HashMap<u128, u128>> {
     let fields = entity.columns.iter().map(|c| SortField::new(c.ty.arrow())).collect();
     let converter = RowConverter::new(fields).map_err(fold::arrow)?;
     let mut found = HashMap::new();
@@ -119,17 +132,20 @@ fn own(shelf: &Shelf<'_>, entity: &Entity) -> Result<HashMap<u128, u128>> {
         let rows = converter.convert_columns(&columns).map_err(fold::arrow)?;
         let ids: &StringArray = fold::column(&batch, "id")?;
         let hashed = rows.iter().map(|row| twox_hash::XxHash3_128::oneshot(row.as_ref()));
-        found.extend(ids.iter().flatten().map(crate::load::key_hash).zip(hashed));
+        let ours = batch.column_by_name(column);
+        let all = ids.iter().flatten().map(crate::load::key_hash).zip(hashed).enumerate();
+        found.extend(all.filter(|(row, _)| ours.is_some_and(|c| c.is_valid(*row))).map(|(_, of)| of));
         Ok(())
     })?;
     Ok(found)
 }
 
-fn diff(old: &Shelf<'_>, new: &Shelf<'_>) -> Result<Diff> {
+/// `column`: not NULL in the rows that the stream feeds.
+fn diff(old: &Shelf<'_>, new: &Shelf<'_>, column: &str) -> Result<Diff> {
     let entity = old.entity;
-    let mut before = own(old, entity)?;
+    let mut before = own(old, entity, column)?;
     let mut diff = Diff { entity: entity.name.clone(), ..Diff::default() };
-    for (key, hash) in own(new, entity)? {
+    for (key, hash) in own(new, entity, column)? {
         match before.remove(&key) {
             None => diff.added += 1,
             Some(was) if was == hash => diff.same += 1,

@@ -11,7 +11,10 @@ use crate::{
     load::fold::{self, Held, HeldRows, Keys, REMOVE},
 };
 use arrow::array::{BooleanArray, RecordBatch, StringArray};
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Range,
+};
 
 /// Where a current row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,16 +31,22 @@ pub(super) struct Index(HashMap<u128, Option<Held<Place>>>);
 
 impl Index {
     /// Reads the deciding columns of a table's unpublished history.
-    pub(super) fn build(files: &Files, layout: &Layout, entity: &Entity, table: &Table) -> Result<Self> {
+    pub(super) fn build(
+        files: &Files,
+        layout: &Layout,
+        name: &str,
+        table: &Table,
+        parents: &BTreeSet<String>,
+    ) -> Result<Self> {
         let mut index = Self::default();
-        let mut columns = key_columns(entity);
+        let mut columns = key_columns(parents);
         columns.push("op");
         for (nth, file) in table.unpublished() {
             let part = Part { columns: &columns, ..Part::default() };
             let mut start = 0;
-            for batch in rows::read(files, &layout.history(&entity.name, &file.file.name), part)? {
+            for batch in rows::read(files, &layout.history(name, &file.file.name), part)? {
                 let batch = batch?;
-                index.absorb(entity, nth, file, start, &batch)?;
+                index.absorb(parents, nth, file, start, &batch)?;
                 start += batch.num_rows();
             }
         }
@@ -46,13 +55,13 @@ impl Index {
     /// Takes in history rows that begin at `start` of the `nth` history file.
     pub(super) fn absorb(
         &mut self,
-        entity: &Entity,
+        parents: &BTreeSet<String>,
         nth: usize,
         file: &HistoryFile,
         start: usize,
         batch: &RecordBatch,
     ) -> Result<()> {
-        let keys = Keys::of(batch, entity)?;
+        let keys = Keys::with(batch, parents.iter().map(String::as_str))?;
         let op: &StringArray = fold::column(batch, "op")?;
         let mut months =
             file.sections.iter().flat_map(|(month, rows)| std::iter::repeat_n(*month, *rows)).skip(start);
@@ -69,9 +78,9 @@ impl Index {
     }
 }
 
-fn key_columns(entity: &Entity) -> Vec<&str> {
+fn key_columns(parents: &BTreeSet<String>) -> Vec<&str> {
     let mut columns = vec!["id", "version", "observed_at", "row_hash", "deleted_at"];
-    columns.extend(entity.parent.as_ref().map(|p| p.column.as_str()));
+    columns.extend(parents.iter().map(String::as_str));
     columns
 }
 
@@ -82,6 +91,8 @@ pub(super) struct Shelf<'a> {
     pub(super) entity: &'a Entity,
     pub(super) table: &'a Table,
     pub(super) index: &'a Index,
+    /// Columns that may name a row's parent.
+    pub(super) parents: BTreeSet<String>,
 }
 
 impl Shelf<'_> {
@@ -90,13 +101,13 @@ impl Shelf<'_> {
     }
     /// Shows every current row once, in no order.
     pub(super) fn each(&self, mut visit: impl FnMut(u128, Held<Place>)) -> Result<()> {
-        let columns = key_columns(self.entity);
+        let columns = key_columns(&self.parents);
         for month in self.months() {
             let path = self.layout.current(&self.entity.name, month);
             let mut start = 0;
             for batch in rows::read(self.files, &path, Part { columns: &columns, ..Part::default() })? {
                 let batch = batch?;
-                let keys = Keys::of(&batch, self.entity)?;
+                let keys = Keys::with(&batch, self.parents.iter().map(String::as_str))?;
                 for row in 0..keys.len() {
                     let key = keys.key(row);
                     if !self.index.0.contains_key(&key) {
@@ -113,7 +124,7 @@ impl Shelf<'_> {
         }
         Ok(())
     }
-    /// The current rows that `wanted` (own key, parent's key) names.
+    /// The current rows that `wanted` (own key, owner) names.
     pub(super) fn held(&self, wanted: impl Fn(u128, u128) -> bool) -> Result<HeldRows<Place>> {
         let mut found = HeldRows::new();
         self.each(|key, held| {

@@ -6,6 +6,7 @@ use super::{
 use crate::{
     checkpoint::Checkpoint,
     error::{Error, Kind, Result},
+    load::Commit,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +34,8 @@ pub(super) struct State {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct StreamFiles {
     pub(super) main: String,
-    /// Main and child entities.
-    pub(super) feeds: BTreeSet<String>,
+    /// Child entities, each with the column that names the parent.
+    pub(super) children: BTreeMap<String, String>,
     pub(super) raw: Vec<KeptFile>,
 }
 
@@ -71,13 +72,37 @@ pub(super) struct Table {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct HistoryFile {
     pub(super) file: KeptFile,
-    /// Rows per month, in file order; emptied when published.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) stream: String,
+    /// Rows per month, in file order.
     pub(super) sections: Vec<(Month, usize)>,
-    /// Ids that left a month for another, sorted; emptied when published.
+    /// Ids that left a month for another.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) left: BTreeMap<Month, BTreeSet<String>>,
     pub(super) published: bool,
+}
+
+impl State {
+    /// The columns of a table that may name a row's parent.
+    pub(super) fn parent_columns(&self, table: &str) -> BTreeSet<String> {
+        self.streams.values().filter_map(|s| s.children.get(table).cloned()).collect()
+    }
+}
+
+impl StreamFiles {
+    /// Notes which tables the commit's rows belong to.
+    pub(super) fn learn(&mut self, commit: &Commit) {
+        let Some(rows) = &commit.rows else { return };
+        self.main.clone_from(&rows.entity.name);
+        for parent in
+            rows.children.iter().filter_map(|(child, _)| Some((&child.name, child.parent.as_ref()?)))
+        {
+            self.children.insert(parent.0.clone(), parent.1.column.clone());
+        }
+    }
+    /// Main and child entities.
+    pub(super) fn feeds(&self) -> impl Iterator<Item = &String> {
+        self.children.keys().chain([&self.main])
+    }
 }
 
 impl Table {
