@@ -19,6 +19,8 @@ mod mappings;
 mod models;
 mod normalize;
 mod pipeline;
+mod postgres;
+mod postgres_server;
 mod reader;
 mod render;
 mod schedule;

@@ -4,6 +4,7 @@
 use super::{
     Feeds, Open, Postgres,
     fault::{Class, Fault},
+    rebuild::Rebuild,
     rows::{self, Target},
     scan, state,
 };
@@ -18,50 +19,39 @@ const TRIES_MAX: u32 = 4;
 
 impl Postgres {
     pub(super) async fn commit_all(&mut self, commit: &Commit) -> Result<Committed> {
-        let mut fault = None;
+        let mut last = None;
         for _ in 0..TRIES_MAX {
             let (conn, open) = match self.opened().await {
                 Ok(opened) => opened,
-                Err(e) => return Err(with_cause(e, fault)),
+                Err(e) => return Err(with_cause(e, last)),
             };
             let before = open.commit_no;
             let aside = open.rebuild.as_ref().is_some_and(|r| r.stream == commit.stream);
             open.sure = false;
-            let result = attempt(conn, open, commit).await;
-            let (done, failed) = match result {
-                Ok(done) => (done, None),
-                Err(Torn { done, fault }) => (done.unwrap_or_default(), Some((done.is_some(), fault))),
+            let torn = match attempt(conn, open, commit).await {
+                Ok(done) => return Ok(settled(open, commit, done)),
+                Err(torn) => torn,
             };
-            let Some((maybe, f)) = failed else {
-                open.sure = true;
-                remember(open, commit, aside, done.commit_no);
-                return Ok(done);
-            };
-            let class = f.class();
+            let class = torn.fault.class();
+            if class == Class::Final || aside {
+                return Err(self.failed(torn.fault, "committing"));
+            }
             if class == Class::Lost {
                 self.conn = None;
-            }
-            if class == Class::Final || aside {
-                return Err(self.failed(f, "committing"));
-            }
-            if maybe && class == Class::Lost && self.took_hold(before).await? {
-                if let Some(open) = &mut self.open {
-                    remember(open, commit, aside, done.commit_no);
+                let (_, open) = match self.opened().await {
+                    Ok(opened) => opened,
+                    Err(e) => return Err(with_cause(e, Some(torn.fault))),
+                };
+                if let Some(done) = torn.done.filter(|_| open.commit_no == before + 1) {
+                    return Ok(settled(open, commit, done));
                 }
-                return Ok(done);
             }
-            fault = Some(f);
+            last = Some(torn.fault);
         }
-        match fault {
-            Some(f) => Err(self.failed(f, "committing, again and again")),
+        match last {
+            Some(fault) => Err(self.failed(fault, "committing, again and again")),
             None => Err(Error::new(Kind::Bug, "a commit was never tried")),
         }
-    }
-
-    /// Whether the transaction that should have followed `before` is durable.
-    async fn took_hold(&mut self, before: i64) -> Result<bool> {
-        let (_, open) = self.opened().await?;
-        Ok(open.commit_no == before + 1)
     }
 }
 
@@ -72,18 +62,20 @@ fn with_cause(e: Error, fault: Option<Fault>) -> Error {
     }
 }
 
-fn remember(open: &mut Open, commit: &Commit, aside: bool, commit_no: i64) {
-    if aside {
-        return;
+/// Notes that the commit is durable.
+fn settled(open: &mut Open, commit: &Commit, done: Committed) -> Committed {
+    open.sure = true;
+    if open.rebuild.as_ref().is_none_or(|r| r.stream != commit.stream) {
+        open.commit_no = done.commit_no;
+        if let Some(feeds) = feeds_of(commit) {
+            open.feeds.insert(commit.stream.clone(), feeds);
+        }
     }
-    open.commit_no = commit_no;
-    if let Some(feeds) = feeds_of(commit) {
-        open.feeds.insert(commit.stream.clone(), feeds);
-    }
+    done
 }
 
 /// What the commit's stream feeds, as far as it shows.
-pub(super) fn feeds_of(commit: &Commit) -> Option<Feeds> {
+fn feeds_of(commit: &Commit) -> Option<Feeds> {
     commit.rows.as_ref().map(|rows| Feeds {
         main: rows.entity.name.clone(),
         children: rows.children.iter().map(|(child, _)| child.name.clone()).collect(),
@@ -108,22 +100,34 @@ async fn attempt(conn: &mut PgConnection, open: &mut Open, commit: &Commit) -> R
     }
     let open = &*open;
     let mut tx = conn.begin().await?;
-    let done = match open.rebuild.as_ref().filter(|r| r.stream == commit.stream) {
-        Some(rebuild) => {
-            let target = Target {
-                owner: &open.owner,
-                commit_no: commit.as_of.unwrap_or(open.commit_no),
-                aside: Some(rebuild),
-                keep_raw: false,
-            };
-            write(&mut tx, open, &target, commit).await?
+    let written = match open.rebuild.as_ref().filter(|r| r.stream == commit.stream) {
+        Some(rebuild) => build(&mut tx, open, rebuild, commit).await,
+        None => act(&mut tx, open, commit).await,
+    };
+    let done = match written {
+        Ok(done) => done,
+        Err(fault) => {
+            // Without this the server would hold its locks until the session's next statement. If it fails, the
+            // session is gone, and the transaction with it.
+            drop(tx.rollback().await);
+            return Err(fault.into());
         }
-        None => act(&mut tx, open, commit).await?,
     };
     match tx.commit().await {
         Ok(()) => Ok(done),
         Err(e) => Err(Torn { done: Some(done), fault: e.into() }),
     }
+}
+
+async fn build(
+    conn: &mut PgConnection,
+    open: &Open,
+    rebuild: &Rebuild,
+    commit: &Commit,
+) -> Result<Committed, Fault> {
+    let commit_no = commit.as_of.unwrap_or(open.commit_no);
+    let target = Target { owner: &open.owner, commit_no, aside: Some(rebuild), keep_raw: false };
+    write(conn, open, &target, commit).await
 }
 
 async fn act(conn: &mut PgConnection, open: &Open, commit: &Commit) -> Result<Committed, Fault> {
