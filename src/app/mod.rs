@@ -3,6 +3,7 @@
 //! Absent on purpose: parsing of arguments and printing (`cli`).
 pub mod check;
 pub mod connectors;
+pub mod demo;
 
 pub mod export;
 pub mod init;
@@ -14,6 +15,7 @@ pub mod query;
 pub mod rebuild;
 pub mod run;
 pub mod schema;
+pub mod simulate;
 
 pub mod state;
 pub mod status;

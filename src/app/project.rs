@@ -16,7 +16,12 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
+
+/// Requests a second from which a first load is cut into slices. Below, one walk per stream uses the whole budget,
+/// and slices would only cost requests.
+const SLICED_FROM: f64 = 10.0;
 
 /// What one run may be narrowed to.
 #[derive(Clone, Debug, Default)]
@@ -93,12 +98,14 @@ impl Project {
         all.iter().map(|name| self.pipeline(name)).collect()
     }
 
-    /// The pipeline's connector.
+    /// The pipeline's connector, with the pipeline's own request budget when it has one.
     pub fn connector(&self, pipeline: &Pipeline) -> Result<Arc<Connector>> {
-        let found = self.catalog.connectors.get(&pipeline.connector).cloned();
-        found.ok_or_else(|| {
-            Error::new(Kind::Bug, "a proven pipeline has a connector").with("pipeline", &pipeline.name)
-        })
+        let connector = self.catalog.connector(&pipeline.connector)?;
+        let Some(requests) = pipeline.limits.requests_per_minute else { return Ok(Arc::clone(connector)) };
+        let mut paced = connector.as_ref().clone();
+        paced.budget.requests = requests;
+        paced.budget.per = Duration::from_secs(60);
+        Ok(Arc::new(paced))
     }
 
     /// Everything that a sync of the pipeline needs. Fails `Invalid` for a missing variable or unknown stream.
@@ -118,8 +125,13 @@ impl Project {
         }
         let wanted = |name: &String| asked.is_none_or(|a| a.contains(name));
         let streams = connector.streams.iter().filter(|s| wanted(&s.name)).cloned().collect();
-        let options =
-            Options { start: pipeline.start, requests_max: narrow.requests_max, ..Options::default() };
+        let pace = f64::from(connector.budget.requests) / connector.budget.per.as_secs_f64();
+        let options = Options {
+            start: pipeline.start,
+            requests_max: narrow.requests_max,
+            slices: pace >= SLICED_FROM,
+            ..Options::default()
+        };
         Ok(Job {
             pipeline: pipeline.name.clone(),
             facts: Facts { owner: pipeline.owner.clone(), time_zone: pipeline.time_zone },

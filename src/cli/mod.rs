@@ -31,7 +31,7 @@ pub fn start(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let out = Out::detect(&env, &cli.global);
     let ended = match wrong {
         Some(error) => Err(error),
-        None => run(cli, &out, env),
+        None => run(cli, &out),
     };
     ended
         .unwrap_or_else(|error| {
@@ -41,11 +41,11 @@ pub fn start(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         .into()
 }
 
-fn run(cli: Cli, out: &Out, env: Environment) -> crate::error::Result<Exit> {
+fn run(cli: Cli, out: &Out) -> crate::error::Result<Exit> {
     let filter = telemetry::directives(cli.global.verbose);
     telemetry::init(cli.global.log_format.into(), filter, out.notes.colour, std::io::stderr)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
         crate::error::Error::new(crate::error::Kind::Bug, "cannot start the runtime").because(e)
     })?;
-    runtime.block_on(verbs::run(cli, out, env))
+    runtime.block_on(verbs::run(cli, out))
 }

@@ -91,18 +91,20 @@ pub enum DestinationSpec {
     },
 }
 
-/// Shares from 0.0 to 1.0 above which a sync stops.
+/// Shares from 0.0 to 1.0 above which a sync stops, and its pace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Of living rows, that one complete scan may delete.
     pub delete_share: f64,
     /// Of a stream's records, that may be refused.
     pub reject_share: f64,
+    /// Instead of the connector's request budget, for accounts with another plan.
+    pub requests_per_minute: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { delete_share: 0.2, reject_share: 0.1 }
+        Self { delete_share: 0.2, reject_share: 0.1, requests_per_minute: None }
     }
 }
 

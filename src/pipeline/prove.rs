@@ -269,7 +269,12 @@ impl Proof<'_> {
                 .with("expected", "a share from 0.0 to 1.0")
                 .hint(format!("for 20 percent write {key}: 0.2"))),
         };
+        let pace = written.and_then(|l| l.requests_per_minute.as_ref());
+        if let Some(v) = pace.filter(|v| v.value == 0) {
+            return Err(self.wrong(v, "`requests_per_minute` is 0".to_owned()).with("expected", "1 or more"));
+        }
         Ok(Limits {
+            requests_per_minute: pace.map(|v| v.value),
             delete_share: share(
                 "delete_share",
                 written.and_then(|l| l.delete_share.as_ref()),

@@ -50,6 +50,7 @@ pub(super) struct Schedule {
 pub(super) struct Limits {
     pub(super) delete_share: Option<Spanned<f64>>,
     pub(super) reject_share: Option<Spanned<f64>>,
+    pub(super) requests_per_minute: Option<Spanned<u32>>,
 }
 
 /// Text, or where it is to be found.

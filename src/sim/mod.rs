@@ -57,20 +57,13 @@ impl Sim {
     }
     /// A world that exists. Traits of old data (`no_updated_at`, `same_second`) are put into it now.
     pub fn of(mut world: World, seed: u64, knobs: &[Knob]) -> Self {
-        let mut quirks = Quirks { seed, ..Quirks::default() };
-        for knob in knobs {
-            match knob {
-                Knob::NoUpdatedAt(percent) => world.forget_stamps(*percent),
-                Knob::SameSecond => world.squash_seconds(),
-                Knob::LateVisible(seconds) => quirks.lag = i64::from(*seconds),
-                Knob::DuplicatePage => quirks.repeat = REPEAT,
-                Knob::SchemaAdditions => quirks.additions = true,
-                Knob::WrongTypes(permille) => quirks.broken_permille = *permille,
-                _ => {}
-            }
-        }
-        let front = Chargebee::new(quirks);
+        let front = Chargebee::new(quirks(&mut world, seed, knobs));
         Self { world, front, chaos: Chaos::new(seed, knobs), counters: Counters::default(), shift: 0 }
+    }
+    /// These troubles from now on, instead of those before.
+    pub fn set_knobs(&mut self, seed: u64, knobs: &[Knob]) {
+        self.front.set_quirks(quirks(&mut self.world, seed, knobs));
+        self.chaos = Chaos::new(seed, knobs);
     }
     /// The world as it is.
     pub fn world(&self) -> &World {
@@ -160,6 +153,23 @@ impl Sim {
             Front::Billsby => billsby::handle(&self.world, request),
         }
     }
+}
+
+/// What the imitation does wrong by itself; traits of old data are put into the world.
+fn quirks(world: &mut World, seed: u64, knobs: &[Knob]) -> Quirks {
+    let mut quirks = Quirks { seed, ..Quirks::default() };
+    for knob in knobs {
+        match knob {
+            Knob::NoUpdatedAt(percent) => world.forget_stamps(*percent),
+            Knob::SameSecond => world.squash_seconds(),
+            Knob::LateVisible(seconds) => quirks.lag = i64::from(*seconds),
+            Knob::DuplicatePage => quirks.repeat = REPEAT,
+            Knob::SchemaAdditions => quirks.additions = true,
+            Knob::WrongTypes(permille) => quirks.broken_permille = *permille,
+            _ => {}
+        }
+    }
+    quirks
 }
 
 /// `/api/v2/invoices/INV-1` -> `/api/v2/invoices/{id}`.

@@ -108,6 +108,7 @@ pub async fn sync<'a, H: Http, C: Clock, D: Destination>(job: &'a Job, tools: To
             .map(|s| StreamSummary { stream: s.name.clone(), ..Default::default() })
             .collect(),
         first_page: BTreeMap::new(),
+        told_requests: BTreeMap::new(),
         failure: None,
         interrupted: false,
         opened: false,
@@ -155,6 +156,8 @@ struct Run<'a, H, C, D> {
     batchers: BTreeMap<String, Batcher>,
     streams: Vec<StreamSummary>,
     first_page: BTreeMap<String, Timestamp>,
+    /// Requests per stream that progress has spoken of.
+    told_requests: BTreeMap<String, u64>,
     failure: Option<Error>,
     interrupted: bool,
     opened: bool,
@@ -294,7 +297,9 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         batcher.push(emitted, now);
         let due = end || batcher.bytes() >= COMMIT_BYTES || batcher.waited(now) >= COMMIT_EVERY;
         if let Some((records, bytes)) = page_facts {
-            let requests = machine.budget().streams.get(&name).copied().unwrap_or(0);
+            let sent = machine.budget().streams.get(&name).copied().unwrap_or(0);
+            let told = self.told_requests.insert(name.clone(), sent).unwrap_or(0);
+            let requests = sent.saturating_sub(told);
             (self.tools.report)(Progress::Page { stream: name.clone(), records, bytes, requests });
             if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == name) {
                 summary.read += records;

@@ -7,7 +7,12 @@ use arrow::{
 };
 use datafusion::common::ScalarValue;
 use parquet::arrow::ArrowWriter;
-use std::{collections::BTreeMap, fs, path::{Path, PathBuf}, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tidegate::{
     engine::{Engine, Table},
     entity::Entity,

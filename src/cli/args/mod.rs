@@ -5,7 +5,7 @@ mod start;
 
 pub use data::{Export, Format, Quarantine, Query, Rows, SchemaArgs};
 pub use project::{Connectors, Names, Plan, Rebuild, Run, State, Status, Sync};
-pub use start::{Demo, Init, Setting, Simulate, Size};
+pub use start::{Demo, Init, Setting, Simulate};
 
 use crate::telemetry;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};

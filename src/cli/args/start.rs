@@ -69,7 +69,7 @@ pub struct Simulate {
     pub seed: u64,
     /// small, medium, large, or customers=N
     #[arg(long, default_value = "small")]
-    pub size: Size,
+    pub size: String,
     /// What goes wrong, separated by commas; `all` for everything
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub chaos: Vec<String>,
@@ -95,32 +95,6 @@ impl FromStr for Setting {
                 Ok(Self { input: input.to_owned(), value: value.to_owned() })
             }
             _ => Err("expected INPUT=VALUE, for example site=acme-test".into()),
-        }
-    }
-}
-
-/// How many customers a simulated site has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
-    /// A company of a few dozen customers.
-    Small,
-    /// A few hundred.
-    Medium,
-    /// What the benchmarks use.
-    Large,
-    /// Exactly so many.
-    Customers(u32),
-}
-
-impl FromStr for Size {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match (text, text.strip_prefix("customers=").map(str::parse)) {
-            ("small", _) => Ok(Self::Small),
-            ("medium", _) => Ok(Self::Medium),
-            ("large", _) => Ok(Self::Large),
-            (_, Some(Ok(number))) => Ok(Self::Customers(number)),
-            _ => Err("expected small, medium, large or customers=N".into()),
         }
     }
 }

@@ -1,4 +1,5 @@
 //! One function per command: call the verb, draw what it answers, choose the exit code.
+mod demo;
 mod files;
 mod look;
 mod operate;
@@ -22,7 +23,6 @@ use tokio::sync::watch;
 pub(super) struct Scene<'a> {
     pub(super) global: &'a Global,
     pub(super) out: &'a Out,
-    pub(super) env: crate::config::Environment,
     pub(super) stop: Stop,
 }
 
@@ -33,10 +33,10 @@ impl Scene<'_> {
 }
 
 /// Runs one command to its end.
-pub(super) async fn run(cli: Cli, out: &Out, env: crate::config::Environment) -> Result<Exit> {
+pub(super) async fn run(cli: Cli, out: &Out) -> Result<Exit> {
     let (tell, stop) = watch::channel(false);
     let signals = Signals::listen()?;
-    let scene = Scene { global: &cli.global, out, env, stop };
+    let scene = Scene { global: &cli.global, out, stop };
     let work = command(&scene, cli.command);
     let mut work = std::pin::pin!(work);
     tokio::select! {
@@ -67,7 +67,8 @@ async fn command(scene: &Scene<'_>, command: Command) -> Result<Exit> {
         Command::Rebuild(asked) => operate::rebuild(scene, &asked).await,
         Command::State(asked) => operate::state(scene, &asked).await,
         Command::Connectors(asked) => files::connectors(scene, &asked),
-        Command::Demo(_) | Command::Simulate(_) => Ok(Exit::Internal),
+        Command::Demo(asked) => demo::demo(scene, &asked).await,
+        Command::Simulate(asked) => demo::simulate(scene, &asked).await,
         Command::Completions { shell } => files::completions(shell),
     }
 }
