@@ -25,5 +25,6 @@ mod reader;
 mod render;
 mod schedule;
 mod sim;
+mod simulation;
 mod telemetry;
 mod tidy;

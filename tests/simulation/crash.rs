@@ -1,0 +1,158 @@
+//! The crash sweep: for every seed and every effect k, the process dies before or after k and starts again.
+use super::harness::{Bench, Crash, Effects, SimClock, Site, assert_same, expected, owner};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tidegate::{
+    load::{
+        Destination,
+        lake::Lake,
+        memory::{Memory, Store},
+    },
+    sim::{
+        Sim,
+        world::{Size, World},
+    },
+    sync::summary::Status,
+    time::Timestamp,
+};
+
+const START: Timestamp = Timestamp::from_secs(1_750_000_000);
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub(crate) fn number(name: &str) -> Option<u64> {
+    std::env::vars().find(|(k, _)| k == name).and_then(|(_, v)| v.parse().ok())
+}
+
+/// A company of a few customers whose `moving` site changes while it is read.
+fn world(seed: u64) -> Arc<Mutex<Sim>> {
+    let mut world = World::new(seed, Size { customers: 5 }, START);
+    world.forget_stamps(30);
+    Arc::new(Mutex::new(Sim::of(world, seed, &[])))
+}
+
+/// Three syncs with changes between them, one of which may die; then quiet, and a last sync.
+/// Returns the number of effects of the syncs that could have died.
+async fn story<D: Destination>(
+    bench: &Bench,
+    site: Site,
+    seed: u64,
+    crash: Option<Crash>,
+    mut destination: impl FnMut() -> D,
+) -> u64 {
+    let job = bench.job(site);
+    let (sim, clock) = (world(seed), SimClock::at(START));
+    let effects = Effects::new(crash);
+    let mut watermarks = std::collections::BTreeMap::new();
+    for round in 0..3_u32 {
+        let outcome = bench.attempt(&job, &sim, &clock, destination(), &effects).await;
+        if let Some(outcome) = &outcome {
+            assert_eq!(outcome.summary.status, Status::Completed, "{:?}", outcome.error);
+        }
+        let stored = destination().peek(&owner()).await.unwrap().unwrap_or_default();
+        for (stream, checkpoint) in &stored.checkpoints {
+            let before = watermarks.insert(stream.clone(), checkpoint.watermark());
+            assert!(before.flatten() <= checkpoint.watermark(), "the watermark of {stream} went back");
+        }
+        clock.pass(Duration::from_secs(600));
+        let mut sim = sim.lock().unwrap();
+        let now = sim.time(tidegate::time::Clock::now(&clock));
+        sim.world_mut().touch_random(now, 3);
+        if round == 1 {
+            sim.advance(START.plus(DAY * 20));
+            clock.0.fetch_max(START.plus(DAY * 20).0, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+    clock.pass(Duration::from_secs(3_600));
+    let calm = Effects::new(None);
+    let outcome = bench.attempt(&job, &sim, &clock, destination(), &calm).await.unwrap();
+    assert_eq!(outcome.summary.status, Status::Completed, "{:?}", outcome.error);
+    let mut opened = destination();
+    opened.open(&owner(), &job.entities).await.unwrap();
+    let current = bench.current(&job, &mut opened).await;
+    let mut truth = expected(&sim, site);
+    if site == Site::Billsby {
+        forget_unseen(&mut truth, &current);
+    }
+    assert_same(&current, &truth, &format!("seed {seed}, crash {crash:?}: current against the world"));
+    let newest = bench.newest_of_history(&job, &mut opened).await;
+    assert_same(
+        &newest,
+        &current,
+        &format!("seed {seed}, crash {crash:?}: newest of history against current"),
+    );
+    opened.close().await.unwrap();
+    effects.count.load(std::sync::atomic::Ordering::SeqCst)
+}
+
+/// A customer that came and went between two scans was never seen; that it was deleted cannot be known.
+fn forget_unseen(truth: &mut tidegate::sim::truth::Tables, found: &tidegate::sim::truth::Tables) {
+    for (entity, rows) in truth {
+        let seen = &found[entity];
+        rows.retain(|id, columns| seen.contains_key(id) || !columns.contains_key("_deleted"));
+        for (id, columns) in rows.iter_mut().filter(|(_, c)| c.contains_key("_deleted")) {
+            *columns = seen[id].clone();
+            assert!(columns.contains_key("_deleted"), "{entity} {id} is gone but lives on here");
+        }
+    }
+}
+
+/// Every effect, before and after; or the one that is to be replayed.
+async fn sweep<D: Destination, F: FnMut() -> D>(
+    site: Site,
+    seeds: u64,
+    mut fresh: impl FnMut() -> F,
+    stride: u64,
+) {
+    let bench = Bench::new();
+    let seeds = number("TIDEGATE_SEEDS").unwrap_or(seeds);
+    let one = number("TIDEGATE_SEED");
+    let replay = std::env::vars().find(|(k, v)| k == "TIDEGATE_CRASH" && !v.is_empty()).map(|(_, v)| v);
+    for seed in one.map_or(1..=seeds, |s| s..=s) {
+        if let Some(text) = &replay {
+            let (effect, when) = text.split_once(':').unwrap_or((text, "before"));
+            let crash = Crash { effect: effect.parse().unwrap(), after: when == "after" };
+            println!("seed {seed}, {crash:?}");
+            story(&bench, site, seed, Some(crash), fresh()).await;
+            continue;
+        }
+        let effects = story(&bench, site, seed, None, fresh()).await;
+        assert!(effects > 8, "only {effects} effects were counted");
+        for effect in (seed % stride..effects).step_by(stride as usize) {
+            for after in [false, true] {
+                story(&bench, site, seed, Some(Crash { effect, after }), fresh()).await;
+            }
+        }
+    }
+}
+
+fn memory() -> impl FnMut() -> Memory {
+    let store = Arc::new(Mutex::new(Store::default()));
+    move || Memory::new(Arc::clone(&store))
+}
+
+fn lake() -> impl FnMut() -> Lake {
+    let folder = tempfile::tempdir().unwrap();
+    move || Lake::new(folder.path().to_owned())
+}
+
+#[tokio::test]
+async fn chargebee_into_memory_survives_death_at_every_effect() {
+    sweep(Site::Chargebee, 2, memory, 1).await;
+}
+
+#[tokio::test]
+async fn billsby_into_memory_survives_death_at_every_effect() {
+    sweep(Site::Billsby, 4, memory, 1).await;
+}
+
+#[tokio::test]
+async fn chargebee_into_the_lake_survives_death_at_every_effect() {
+    sweep(Site::Chargebee, 1, lake, 3).await;
+}
+
+#[tokio::test]
+async fn billsby_into_the_lake_survives_death_at_every_effect() {
+    sweep(Site::Billsby, 1, lake, 1).await;
+}

@@ -1,0 +1,7 @@
+//! Whole syncs against the simulated world in virtual time: every effect may be the last one.
+//!
+//! `TIDEGATE_SEEDS` sets how many seeds, `TIDEGATE_SEED` and `TIDEGATE_CRASH` (`12:after`) replay one.
+mod chaos;
+mod crash;
+mod harness;
+mod rows;
