@@ -1,2 +1,3 @@
 //! The only integration binary.
+#[cfg(test)]
 mod sim;
