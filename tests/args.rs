@@ -4,7 +4,7 @@ use std::time::Duration;
 use tidegate::{
     app::init::Target,
     cli::{
-        args::{Command, Connectors, Format, Output, Quarantine, Rows, Size, State, command, parse},
+        args::{Command, Connectors, Format, Output, Quarantine, Rows, State, command, parse},
         exit::{Exit, TABLE},
     },
     error::Kind,
@@ -179,8 +179,8 @@ fn arguments_arrive_as_typed() {
         panic!()
     };
     assert_eq!(
-        (simulate.port, simulate.size, simulate.advance),
-        (0, Size::Customers(500), Some(Duration::from_secs(2_592_000)))
+        (simulate.port, simulate.size.clone(), simulate.advance),
+        (0, "customers=500".to_owned(), Some(Duration::from_secs(2_592_000)))
     );
     assert_eq!(simulate.chaos, ["throttle", "cut_body"]);
     let Command::Init(init) =

@@ -1,30 +1,45 @@
 //! The only integration binary.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking; functions beside #[test] are not covered by clippy.toml"
-)]
+#[cfg(test)]
 mod args;
+#[cfg(test)]
 mod config;
+#[cfg(test)]
 mod connectors;
+#[cfg(test)]
 mod decode_exactness;
+#[cfg(test)]
 mod decode_laws;
+#[cfg(test)]
 mod destination;
+#[cfg(test)]
 mod extract;
+#[cfg(test)]
 mod http;
+#[cfg(test)]
 mod init;
+#[cfg(test)]
 mod mappings;
+#[cfg(test)]
 mod models;
+#[cfg(test)]
 mod normalize;
+#[cfg(test)]
 mod pipeline;
+#[cfg(test)]
 mod postgres;
+#[cfg(test)]
 mod postgres_server;
+#[cfg(test)]
 mod reader;
+#[cfg(test)]
 mod render;
+#[cfg(test)]
 mod schedule;
+#[cfg(test)]
 mod sim;
+#[cfg(test)]
 mod simulation;
+#[cfg(test)]
 mod telemetry;
+#[cfg(test)]
 mod tidy;

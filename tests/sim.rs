@@ -1,15 +1,9 @@
 //! The billing world, its truth, and the providers imitated over it.
-#[path = "sim/billsby.rs"]
 mod billsby;
-#[path = "sim/chaos.rs"]
 mod chaos;
-#[path = "sim/chargebee.rs"]
 mod chargebee;
-#[path = "sim/server.rs"]
 mod server;
-#[path = "sim/truth.rs"]
 mod truth;
-#[path = "sim/world.rs"]
 mod world;
 
 use serde_json::Value;

@@ -28,7 +28,7 @@ fn pages(sim: &mut Sim, size: &str) -> Vec<Value> {
 
 #[test]
 fn all_pages_hold_every_living_customer_once() {
-    let mut sim = sim(1, 150, &[]);
+    let mut sim = sim(1, 600, &[]);
     let living = sim.world().customers().rows().filter(|c| !c.stamp.deleted).count();
     assert!(living < sim.world().customers().len());
     let rows = pages(&mut sim, "7");

@@ -93,7 +93,7 @@ fn the_world_moves_while_it_is_read() {
 
 #[test]
 fn records_come_again_on_the_next_page_and_none_is_lost() {
-    let mut sim = sim(1, 40, &[Knob::DuplicatePage]);
+    let mut sim = sim(1, 200, &[Knob::DuplicatePage]);
     for (stream, _, created) in STREAMS {
         for order in ["sort_by[asc]", "sort_by[desc]"] {
             let pages = walk(&mut sim, START, stream, &[("limit", "10"), ALL[1], (order, created)]);

@@ -127,14 +127,16 @@ impl World {
         let mut invoice = self.draft(customer, subscription, &charges);
         self.discount(&mut invoice, subscription);
         self.total(&mut invoice);
-        let pending = self.percent(3);
+        let pending = self.percent(5);
         if pending {
             invoice.status = InvoiceStatus::Pending;
             invoice.generated_at = None;
         }
         let at = self.put_invoice(invoice);
         if pending {
-            self.plan(self.now + DAY, Action::Close(at));
+            if self.percent(80) {
+                self.plan_in(1..8, Action::Close(at));
+            }
         } else {
             self.collect(at);
         }

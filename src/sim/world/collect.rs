@@ -143,7 +143,7 @@ impl World {
             row.masked_card = None;
             row.status = TransactionStatus::InProgress;
             row.settled_at = None;
-        } else if self.percent(13) {
+        } else if self.percent(if self.invoices[at].attempts.is_empty() { 13 } else { 60 }) {
             row.status = TransactionStatus::Failure;
             row.error = self.pick(FAILURES).copied();
         }

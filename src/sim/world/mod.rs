@@ -41,7 +41,7 @@ impl Size {
     pub const SMALL: Self = Self { customers: 40 };
     /// A young company.
     pub const MEDIUM: Self = Self { customers: 2_000 };
-    /// For benchmarks: about 240 MB of JSON.
+    /// For benchmarks: about 300 MB of JSON.
     pub const LARGE: Self = Self { customers: 20_000 };
     /// `small`, `medium`, `large` or `customers=N`; else `Invalid`.
     pub fn parse(text: &str) -> Result<Self> {
