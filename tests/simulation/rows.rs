@@ -24,7 +24,8 @@ fn cell(array: &ArrayRef, row: usize) -> Option<String> {
         }
         DataType::Timestamp(..) => {
             let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
-            DateTime::from_timestamp_micros(micros).unwrap().to_rfc3339_opts(SecondsFormat::AutoSi, true)
+            let places = if micros % 1_000_000 == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros };
+            DateTime::from_timestamp_micros(micros).unwrap().to_rfc3339_opts(places, true)
         }
         DataType::Decimal128(_, scale) => {
             let value = array.as_primitive::<Decimal128Type>().value(row);

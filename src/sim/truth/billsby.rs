@@ -15,6 +15,7 @@ impl Truth<'_> {
             c.put("email", &row.email);
             c.opt("phone", row.phone.as_ref().map(|p| format!("{}{p}", row.country.dial)));
             c.put("status", if is_active(self.world, row) { "active" } else { "inactive" });
+            c.put("status_raw", if is_active(self.world, row) { "Active" } else { "Inactive" });
             c.put("country", row.country.text);
             c.opt("state", row.country.state.map(|s| s.0));
             c.put("postcode", &row.postcode);

@@ -160,6 +160,7 @@ impl Truth<'_> {
             c.money("amount", payment.applied, row.currency);
             c.time("applied_at", Some(payment.at));
             c.put("applied_date", self.date(payment.at));
+            c.put("owner_invoice_id", &row.id);
             self.add("payment_allocations", c);
         }
     }
@@ -222,6 +223,7 @@ impl Truth<'_> {
             c.money("amount", allocation.amount, row.currency);
             c.time("applied_at", Some(allocation.at));
             c.put("applied_date", self.date(allocation.at));
+            c.put("owner_credit_note_id", &row.id);
             self.add("payment_allocations", c);
         }
     }

@@ -37,6 +37,7 @@ impl Truth<'_> {
         c.time("started_at", row.started_at.or(row.start_date));
         c.time("activated_at", row.activated_at);
         c.time("created_at", Some(row.created_at));
+        c.time("updated_at", row.stamp.stamped.then_some(row.stamp.updated_at));
         c.time("trial_start", row.trial.map(|t| t.0));
         c.time("trial_end", row.trial.map(|t| t.1));
         c.time("current_term_start", row.term.map(|t| t.0));
