@@ -1,3 +1,4 @@
 //! The only integration binary.
+mod engine;
 mod models;
 mod reader;
