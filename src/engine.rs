@@ -5,7 +5,7 @@
 use crate::error::{Error, Kind, Result};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
-    common::SchemaError,
+    common::{SchemaError, tree_node::TreeNodeRecursion},
     config::Dialect,
     datasource::{
         empty::EmptyTable,
@@ -16,10 +16,11 @@ use datafusion::{
     execution::{
         SendableRecordBatchStream, SessionStateBuilder, context::SQLOptions, runtime_env::RuntimeEnvBuilder,
     },
+    logical_expr::LogicalPlan,
     prelude::{DataFrame, SessionConfig, SessionContext},
 };
 use futures::TryStreamExt;
-use std::{fmt::Write as _, path::Path, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, path::PathBuf, sync::Arc};
 
 /// A query may hold this much in memory; sorts, joins and groupings above it spill to the temporary folder.
 const MEMORY_BYTES_MAX: usize = 512 << 20;
@@ -39,6 +40,7 @@ pub struct Table {
 pub struct Engine {
     ctx: SessionContext,
     names: Vec<String>,
+    files: BTreeMap<String, Vec<PathBuf>>,
 }
 
 impl Engine {
@@ -46,7 +48,7 @@ impl Engine {
     ///
     /// Fails `Invalid` when a view does not plan over the tables, `Destination` when a path cannot be used.
     pub async fn lake(tables: Vec<Table>, views: &[(&str, &str)]) -> Result<Self> {
-        let mut engine = Self { ctx: context()?, names: Vec::new() };
+        let mut engine = Self { ctx: context()?, names: Vec::new(), files: BTreeMap::new() };
         for table in tables {
             engine.add_table(table)?;
         }
@@ -76,13 +78,24 @@ impl Engine {
     pub async fn stream(&self, sql: &str) -> Result<Rows> {
         let plan = self.plan(sql).await?;
         let schema = Arc::clone(plan.schema().inner());
+        let scanned = scanned_tables(&plan).map_err(|e| run_error(sql, e))?;
         let batches = plan.execute_stream().await.map_err(|e| run_error(sql, e))?;
+        self.check_files(&scanned)?;
         Ok(Rows { schema, batches, sql: sql.to_owned() })
     }
 
     /// Tables and views, in the order of registration.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// DataFusion takes a listed file that is gone for an empty one, which would lose rows silently; so it is asked
+    /// after planning, which is when files are listed.
+    fn check_files(&self, tables: &[String]) -> Result<()> {
+        for file in tables.iter().filter_map(|t| self.files.get(t)).flatten() {
+            std::fs::metadata(file).map_err(|e| unreadable(e).with("file", file.display()))?;
+        }
+        Ok(())
     }
 
     fn add_table(&mut self, table: Table) -> Result<()> {
@@ -96,7 +109,9 @@ impl Engine {
             .with_schema(table.schema);
         let listing = ListingTable::try_new(config)
             .map_err(|e| Error::new(Kind::Bug, "table is refused").with("table", &table.name).because(e))?;
-        self.register(&table.name, Arc::new(listing))
+        self.register(&table.name, Arc::new(listing))?;
+        self.files.insert(table.name, table.files);
+        Ok(())
     }
 
     fn register(&mut self, name: &str, provider: Arc<dyn datafusion::catalog::TableProvider>) -> Result<()> {
@@ -217,9 +232,7 @@ fn run_error(sql: &str, e: DataFusionError) -> Error {
     let short: String = line.chars().take(120).collect();
     match e.find_root() {
         DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => {
-            Error::new(Kind::Destination, "lake cannot be read")
-                .because(e)
-                .hint("if a sync was publishing just now, run the query again")
+            unreadable(e)
         }
         DataFusionError::ResourcesExhausted(_) => {
             Error::new(Kind::Invalid, "query needs more memory than it may use")
@@ -229,6 +242,24 @@ fn run_error(sql: &str, e: DataFusionError) -> Error {
         }
         _ => Error::new(Kind::Invalid, "query failed").with("query", short).because(e),
     }
+}
+
+fn unreadable(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(Kind::Destination, "lake cannot be read")
+        .because(e)
+        .hint("if a sync was publishing just now, run the query again")
+}
+
+/// Base tables behind a query, views and subqueries included.
+fn scanned_tables(plan: &DataFrame) -> Result<Vec<String>, DataFusionError> {
+    let mut tables = Vec::new();
+    plan.logical_plan().apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            tables.push(scan.table_name.table().to_owned());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(tables)
 }
 
 /// "no column `x`", with the nearest known name and, when there are few, all of them.

@@ -12,6 +12,8 @@ mod decode_laws;
 #[cfg(test)]
 mod destination;
 #[cfg(test)]
+mod engine;
+#[cfg(test)]
 mod extract;
 #[cfg(test)]
 mod http;

@@ -12,6 +12,7 @@ mod pg;
 mod reference;
 
 use data::{Fault, World};
+use std::collections::BTreeMap;
 use tidegate::model;
 
 const SEEDS: u64 = 6;
@@ -22,7 +23,7 @@ async fn every_model_is_what_its_definition_says_on_both_engines() {
     let (mut mrr, mut refunded) = (0, 0);
     for seed in 0..SEEDS {
         let world = World::generate(seed);
-        let lake = lake::Lake::write(&world).await;
+        let lake = lake::Lake::write(std::slice::from_ref(&world)).await;
         let pg = pg::Database::load(&world).await;
         let models = [
             ("mrr_monthly", reference::MRR_COLUMNS, reference::mrr(&world)),
@@ -47,17 +48,20 @@ async fn every_model_is_what_its_definition_says_on_both_engines() {
     assert!(mrr > 1000 && refunded > 10, "too little to compare: {mrr} months, {refunded} refunded");
 }
 
+/// One fault per copy of a world; each copy is a tenant of its own.
 #[tokio::test]
 async fn each_planted_fault_is_found_and_nothing_else_is_reported() {
-    for (fault, rules) in Fault::ALL {
-        let mut world = World::generate(7);
-        let invoice = world.plant(fault);
-        let rows =
-            lake::Lake::write(&world).await.rows("select invoice_id, rule from reconcile_invoices").await;
-        let mut expected: Vec<String> = rules.iter().map(|rule| format!("{invoice}|{rule}")).collect();
-        expected.sort();
-        lake::assert_same(&format!("{fault:?}"), &rows, &expected);
+    let (mut worlds, mut expected) = (Vec::new(), Vec::new());
+    for (n, (fault, rules)) in Fault::ALL.into_iter().enumerate() {
+        let mut world = World { copy: format!("-{n}"), ..World::generate(7) };
+        let (tenant, invoice) = world.plant(fault);
+        expected.extend(rules.iter().map(|rule| format!("{tenant}|{invoice}|{rule}")));
+        worlds.push(world);
     }
+    expected.sort();
+    let lake = lake::Lake::write(&worlds).await;
+    let rows = lake.rows("select tenant_id, invoice_id, rule from reconcile_invoices").await;
+    lake::assert_same("planted faults", &rows, &expected);
 }
 
 #[tokio::test]
@@ -69,7 +73,11 @@ async fn faults_are_reported_with_the_same_amounts_on_both_engines() {
     let expected = reference::reconcile(&world);
     assert!(expected.len() >= Fault::ALL.len());
     let sql = format!("select {} from reconcile_invoices", reference::RECONCILE_COLUMNS);
-    lake::assert_same("on the lake", &lake::Lake::write(&world).await.rows(&sql).await, &expected);
+    lake::assert_same(
+        "on the lake",
+        &lake::Lake::write(std::slice::from_ref(&world)).await.rows(&sql).await,
+        &expected,
+    );
     lake::assert_same("on Postgres", &pg::Database::load(&world).await.rows(&sql).await, &expected);
 }
 
@@ -80,61 +88,56 @@ const BROKEN: [(&str, &str, &str); 26] = [
     ("mrr_monthly", "between 1 and 60", "between 1 and 11"),
     ("mrr_monthly", "or (d.end_day < d.start_day and d.ends_last_day)", ""),
     ("mrr_monthly", "or (d.end_day > d.start_day and d.starts_last_day)", ""),
-    ("mrr_monthly", "when n.ended + 1 < n.period_end then n.ended", ""),
-    ("mrr_monthly", "when n.ended <= n.period_end + 1 then n.period_end", ""),
-    ("mrr_monthly", "n.period_end + 7", "n.period_end + 9"),
+    ("mrr_monthly", "when r.ended + 1 < r.period_end then r.ended", ""),
+    ("mrr_monthly", "when r.ended <= r.period_end + 1 then r.period_end", ""),
+    ("mrr_monthly", "r.period_end + 7", "r.period_end + 9"),
     (
         "mrr_monthly",
-        "least(n.period_end + 7, coalesce(r.next_start, n.period_end + 7),",
-        "least(n.period_end + 7,",
+        "least(r.period_end + 7, coalesce(r.next_start, r.period_end + 7),",
+        "least(r.period_end + 7,",
     ),
-    ("mrr_monthly", "and n.subscription_status in ('active', 'non_renewing', 'past_due')", ""),
-    ("mrr_monthly", "n.period_end = r.run_end and", ""),
+    ("mrr_monthly", "and r.subscription_status in ('active', 'non_renewing', 'past_due')", ""),
+    ("mrr_monthly", "r.period_end = r.run_end and", ""),
     ("mrr_monthly", "when not coalesce(f.is_proration, true) then 'whole'", "when false then 'whole'"),
     ("mrr_monthly", "then 52", "then 48"),
     ("mrr_monthly", "then 364", "then 365"),
-    ("mrr_monthly", "coalesce(p.months, ", "coalesce(cast(null as bigint), "),
+    ("mrr_monthly", "coalesce(p.price_months, ", "coalesce(cast(null as bigint), "),
     ("mrr_monthly", "and not coalesce(i.is_void, false)", ""),
     ("mrr_monthly", "and not coalesce(i.is_draft, false)", ""),
-    ("mrr_monthly", "and i.issue_date <= a.as_of", ""),
+    ("mrr_monthly", "where c.charged_on <= a.as_of", ""),
     ("mrr_monthly", "least(m.last_day, a.as_of)", "m.last_day"),
     ("mrr_monthly", "l.line_kind = 'recurring' and", ""),
     ("v_invoices", "all_refunds >= amount_paid", "all_refunds > amount_paid"),
     ("v_invoices", "and r.status in ('success', 'refunded')", ""),
     ("v_invoices", "coalesce(r.invoice_id, n.invoice_id)", "r.invoice_id"),
     ("ar_open", "and i.deleted_at is null", ""),
-    ("ar_open", "days_overdue <= 30", "days_overdue < 30"),
+    ("ar_open", "days_overdue <= 60", "days_overdue <= 59"),
     ("ar_open", "cast(coalesce(i.net_terms_days, 0) as int)", "0"),
 ];
 
 #[tokio::test]
 async fn every_rule_broken_in_the_sql_is_seen() {
-    let worlds: Vec<World> = (20..24).map(World::generate).collect();
-    let mut lakes = Vec::new();
-    for world in &worlds {
-        lakes.push(lake::Lake::write(world).await);
-    }
+    let world = World::sized(20, 150);
+    let mut lake = lake::Lake::write(std::slice::from_ref(&world)).await;
+    let expected = BTreeMap::from([
+        ("mrr_monthly", (reference::MRR_COLUMNS, reference::mrr(&world))),
+        ("v_invoices", (reference::INVOICE_COLUMNS, reference::invoices(&world))),
+        ("ar_open", (reference::OPEN_COLUMNS, reference::open(&world))),
+    ]);
+    let mut untested = Vec::new();
     for (broken, text, replacement) in BROKEN {
         let mut models = model::all().unwrap();
+        models.retain(|m| [broken, "v_invoices", "data_as_of"].contains(&m.name.as_str()));
         let model = models.iter_mut().find(|m| m.name == broken).unwrap();
         assert!(model.sql.contains(text), "{broken} has no `{text}`");
         model.sql = model.sql.replace(text, replacement);
-        let mut seen = false;
-        for (n, world) in worlds.iter().enumerate() {
-            let lake = &mut lakes[n];
-            lake.reopen(&models).await;
-            let (columns, expected) = match broken {
-                "mrr_monthly" => (reference::MRR_COLUMNS, reference::mrr(world)),
-                "v_invoices" => (reference::INVOICE_COLUMNS, reference::invoices(world)),
-                _ => (reference::OPEN_COLUMNS, reference::open(world)),
-            };
-            seen |= lake.rows(&format!("select {columns} from {broken}")).await != expected;
-            if seen {
-                break;
-            }
+        lake.reopen(&models).await;
+        let (columns, rows) = &expected[broken];
+        if lake.rows(&format!("select {columns} from {broken}")).await == *rows {
+            untested.push((broken, text));
         }
-        assert!(seen, "{broken} without `{text}` gives the same rows: nothing tests that rule");
     }
+    assert!(untested.is_empty(), "without these the rows are the same, so nothing tests them: {untested:#?}");
 }
 
 /// The numbers of the metric's definition, by hand.
@@ -213,7 +216,10 @@ async fn mrr_examples_by_hand() {
         ),
     ];
     for (name, world, expected) in cases {
-        let rows = lake::Lake::write(&world).await.rows("select month_start, mrr from mrr_monthly").await;
+        let rows = lake::Lake::write(std::slice::from_ref(&world))
+            .await
+            .rows("select month_start, mrr from mrr_monthly")
+            .await;
         let short: Vec<String> = rows
             .iter()
             .map(|r| r.replace('|', " ").trim_end_matches('0').trim_end_matches('.').to_owned())
@@ -225,7 +231,7 @@ async fn mrr_examples_by_hand() {
 
 #[tokio::test]
 async fn every_model_returns_the_columns_its_header_documents() {
-    let lake = lake::Lake::write(&World::generate(1)).await;
+    let lake = lake::Lake::write(&[World::generate(1)]).await;
     for model in model::all().unwrap() {
         let batches = lake.engine.query(&format!("select * from {}", model.name)).await.unwrap();
         let schema = batches[0].schema();

@@ -21,46 +21,45 @@
 --   is_clamped: Credits exceeded charges; shown as 0
 --   value_date: Last day of the month, or as_of in the running month
 --   as_of: Day up to which the data speaks
-with lines as (
-  select l.tenant_id, l.connection_id, i.customer_id, i.currency, l.id as line_id,
+with charged as (
+  select l.tenant_id, l.connection_id, i.customer_id, i.currency, l.id as line_id, i.issue_date as charged_on,
     coalesce(l.subscription_id, i.subscription_id) as subscription_id,
-    coalesce(l.price_id, l.item_id) as price_id, l.is_proration,
-    l.period_start, l.period_end, l.net_amount
+    coalesce(l.price_id, l.item_id) as price_id, l.is_proration, l.period_start, l.period_end, l.net_amount
   from invoice_line_items l
   join invoices i
     on i.tenant_id = l.tenant_id and i.connection_id = l.connection_id and i.id = l.invoice_id
-  join data_as_of a on a.tenant_id = i.tenant_id and a.connection_id = i.connection_id
   where l.line_kind = 'recurring' and l.period_end > l.period_start and l.deleted_at is null
     and i.deleted_at is null and not coalesce(i.is_draft, false) and not coalesce(i.is_void, false)
-    and coalesce(i.doc_class, 'invoice') = 'invoice' and i.issue_date <= a.as_of
+    and coalesce(i.doc_class, 'invoice') = 'invoice'
   union all
-  select l.tenant_id, l.connection_id, i.customer_id, i.currency, l.id as line_id,
+  select l.tenant_id, l.connection_id, i.customer_id, i.currency, l.id as line_id, n.date as charged_on,
     coalesce(l.subscription_id, i.subscription_id) as subscription_id,
-    coalesce(l.price_id, l.item_id) as price_id, l.is_proration,
-    l.period_start, l.period_end, -l.net_amount as net_amount
+    coalesce(l.price_id, l.item_id) as price_id, l.is_proration, l.period_start, l.period_end,
+    -l.net_amount as net_amount
   from credit_note_line_items l
   join credit_notes n
     on n.tenant_id = l.tenant_id and n.connection_id = l.connection_id and n.id = l.credit_note_id
   join invoices i
     on i.tenant_id = n.tenant_id and i.connection_id = n.connection_id and i.id = n.invoice_id
-  join data_as_of a on a.tenant_id = n.tenant_id and a.connection_id = n.connection_id
   where l.line_kind = 'recurring' and l.period_end > l.period_start and l.deleted_at is null
     and n.reason = 'subscription_change' and n.voided_at is null and n.deleted_at is null
     and i.deleted_at is null and not coalesce(i.is_draft, false) and not coalesce(i.is_void, false)
-    and coalesce(i.doc_class, 'invoice') = 'invoice' and n.date <= a.as_of
+    and coalesce(i.doc_class, 'invoice') = 'invoice'
 ),
 dated as (
-  select l.*,
-    cast(extract(year from l.period_start) as int) * 12 + cast(extract(month from l.period_start) as int) - 1
+  select c.*,
+    cast(extract(year from c.period_start) as int) * 12 + cast(extract(month from c.period_start) as int) - 1
       as start_month,
-    cast(extract(year from l.period_end) as int) * 12 + cast(extract(month from l.period_end) as int) - 1
+    cast(extract(year from c.period_end) as int) * 12 + cast(extract(month from c.period_end) as int) - 1
       as end_month,
-    cast(extract(day from l.period_start) as int) as start_day,
-    cast(extract(day from l.period_end) as int) as end_day,
-    cast(extract(day from l.period_start + 1) as int) = 1 as starts_last_day,
-    cast(extract(day from l.period_end + 1) as int) = 1 as ends_last_day,
-    l.period_end - l.period_start as days
-  from lines l
+    cast(extract(day from c.period_start) as int) as start_day,
+    cast(extract(day from c.period_end) as int) as end_day,
+    cast(extract(day from c.period_start + 1) as int) = 1 as starts_last_day,
+    cast(extract(day from c.period_end + 1) as int) = 1 as ends_last_day,
+    c.period_end - c.period_start as days
+  from charged c
+  join data_as_of a on a.tenant_id = c.tenant_id and a.connection_id = c.connection_id
+  where c.charged_on <= a.as_of
 ),
 anchored as (
   select d.*,
@@ -71,27 +70,26 @@ anchored as (
       then d.end_month - d.start_month end as whole_months
   from dated d
 ),
-price_intervals as (
-  select tenant_id, connection_id, price_id, max(whole_months) as months
-  from anchored
-  where net_amount > 0 and not coalesce(is_proration, false)
-  group by tenant_id, connection_id, price_id
+priced as (
+  select a.*,
+    max(case when a.price_id is not null and a.net_amount > 0 and not coalesce(a.is_proration, false)
+      then a.whole_months end)
+      over (partition by a.tenant_id, a.connection_id, a.price_id) as price_months
+  from anchored a
 ),
 known as (
-  select a.*, s.status as subscription_status, s.deleted_at as subscription_deleted_at, s.interval_unit,
+  select p.*, s.status as subscription_status, s.deleted_at as subscription_deleted_at, s.interval_unit,
     cast(s.interval_count as int) as interval_count,
     case when s.interval_unit in ('week', 'day') then null
-      else coalesce(p.months, cast(s.interval_count as int) *
+      else coalesce(p.price_months, cast(s.interval_count as int) *
         case s.interval_unit when 'year' then 12 when 'month' then 1 end) end as full_months,
     cast(s.interval_count as int) * case s.interval_unit when 'week' then 7 when 'day' then 1 end as full_days,
     case when s.status in ('active', 'past_due') then null
       when s.status = 'non_renewing' then cast(coalesce(s.ended_at, s.cancel_at) as date)
       else cast(s.ended_at as date) end as ended
-  from anchored a
+  from priced p
   left join subscriptions s
-    on s.tenant_id = a.tenant_id and s.connection_id = a.connection_id and s.id = a.subscription_id
-  left join price_intervals p
-    on p.tenant_id = a.tenant_id and p.connection_id = a.connection_id and p.price_id = a.price_id
+    on s.tenant_id = p.tenant_id and s.connection_id = p.connection_id and s.id = p.subscription_id
 ),
 full_periods as (
   select k.*,
@@ -142,31 +140,31 @@ numbered as (
   from factored f
 ),
 runs as (
-  select tenant_id, connection_id, subscription_id, run_no, max(period_end) as run_end,
-    lead(min(period_start)) over (partition by tenant_id, connection_id, subscription_id order by run_no)
-      as next_start
-  from numbered
-  where subscription_id is not null
-  group by tenant_id, connection_id, subscription_id, run_no
+  select n.*,
+    max(n.period_end) over (partition by n.tenant_id, n.connection_id, n.subscription_id, n.run_no) as run_end,
+    min(n.period_start) over (partition by n.tenant_id, n.connection_id, n.subscription_id
+      order by n.run_no range between 1 following and unbounded following) as next_start
+  from numbered n
 ),
 segments as (
-  select n.tenant_id, n.connection_id, n.customer_id, n.currency, n.mrr, n.period_start,
+  select r.tenant_id, r.connection_id, r.customer_id, r.currency, r.mrr, r.period_start,
     case
-      when n.ended + 1 < n.period_end then n.ended
-      when n.ended <= n.period_end + 1 then n.period_end
-      when n.period_end = r.run_end and (n.ended is not null or n.subscription_deleted_at is null
-          and n.subscription_status in ('active', 'non_renewing', 'past_due'))
-        then least(n.period_end + 7, coalesce(r.next_start, n.period_end + 7), coalesce(n.ended, n.period_end + 7))
-      else n.period_end
+      when r.ended + 1 < r.period_end then r.ended
+      when r.ended <= r.period_end + 1 then r.period_end
+      when r.period_end = r.run_end and (r.ended is not null or r.subscription_deleted_at is null
+          and r.subscription_status in ('active', 'non_renewing', 'past_due'))
+        then least(r.period_end + 7, coalesce(r.next_start, r.period_end + 7), coalesce(r.ended, r.period_end + 7))
+      else r.period_end
     end as period_end
-  from numbered n
-  left join runs r
-    on r.tenant_id = n.tenant_id and r.connection_id = n.connection_id
-    and r.subscription_id = n.subscription_id and r.run_no = n.run_no
+  from runs r
 ),
 first_days as (
   select tenant_id, connection_id, min(period_start) as first_day
-  from segments
+  from (
+    select tenant_id, connection_id, period_start from invoice_line_items where line_kind = 'recurring'
+    union all
+    select tenant_id, connection_id, period_start from credit_note_line_items where line_kind = 'recurring'
+  ) lines
   group by tenant_id, connection_id
 ),
 months as (

@@ -37,8 +37,8 @@ pub const SLICES_WITHOUT_START: u32 = 24;
 pub const TRIES_MAX: u32 = 8;
 /// Consecutive answers to one request that are not a page.
 pub const BAD_PAGES_MAX: u32 = 3;
-/// Longest time of nothing but throttling.
-pub const PROGRESS_MAX: Duration = Duration::from_secs(30 * 60);
+/// Longest time of nothing but throttling; more than one wait that a provider may ask for.
+pub const PROGRESS_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 /// An older page token is not sent.
 pub const TOKEN_AGE_MAX: Duration = Duration::from_secs(60 * 60);
 /// A longer Retry-After is not believed.

@@ -183,12 +183,17 @@ fn as_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Seconds, or an HTTP date (measured from the answer's own `Date` when it has one); None when absent or unreadable.
+/// Seconds, or an HTTP date; None when absent or unreadable. A date is measured from the answer's own `Date` and from
+/// our clock, and the shorter wait counts: whichever clock is off, a wait is never much too long, and one that is too
+/// short is answered by the backoff.
 pub(super) fn retry_after(headers: &BTreeMap<String, String>, now: Timestamp) -> Option<Duration> {
     let text = headers.get("retry-after")?.trim();
     let wait = match text.parse() {
         Ok(secs) => Duration::from_secs(secs),
-        Err(_) => http_date(text)?.since(date(headers).unwrap_or(now)),
+        Err(_) => {
+            let until = http_date(text)?;
+            date(headers).map_or_else(|| until.since(now), |sent| until.since(sent).min(until.since(now)))
+        }
     };
     Some(wait.min(RETRY_AFTER_MAX))
 }

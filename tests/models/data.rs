@@ -107,6 +107,8 @@ pub(crate) struct Note {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct World {
     pub(crate) seed: u64,
+    /// Ends the names of the tenants.
+    pub(crate) copy: String,
     /// Of hand-made lines from here on.
     price: String,
     pub(crate) as_of: NaiveDate,
@@ -138,9 +140,13 @@ pub(crate) fn anchored(from: NaiveDate, anchor: u32, n: u32) -> NaiveDate {
 impl World {
     /// About 40 customers over two and a half years, of two tenants.
     pub(crate) fn generate(seed: u64) -> Self {
+        Self::sized(seed, 40)
+    }
+
+    pub(crate) fn sized(seed: u64, customers: usize) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut world = Self { seed, as_of: plus(day("2025-06-01"), rng.u64(0..120)), ..Self::default() };
-        for n in 0..40 {
+        for n in 0..customers {
             world.customer(&mut rng, n);
         }
         // What the rules must see on every seed.
@@ -160,8 +166,12 @@ impl World {
         let now = if n % 6 == 1 { ("year", 1) } else { (unit, count) };
         let status = ["active", "active", "non_renewing", "past_due", "cancelled", "paused"][rng.usize(0..6)];
         let start = plus(day("2023-01-01"), rng.u64(0..300));
-        // Days 29 to 31 are the interesting anchors.
-        let start = if rng.bool() { anchored(start, 29 + rng.u32(0..3), 0) } else { start };
+        // Days 29 to 31, and 1, are the interesting anchors.
+        let start = match rng.u32(0..3) {
+            0 => start,
+            1 => anchored(start, 1, 0),
+            _ => anchored(start, 29 + rng.u32(0..3), 0),
+        };
         let stop = plus(start, rng.u64(60..900));
         let subscription = format!("s{n}");
         let done = matches!(status, "cancelled" | "non_renewing");
@@ -176,10 +186,17 @@ impl World {
             deleted: rng.usize(0..12) == 0,
         });
         let horizon = if done { stop.min(self.as_of) } else { self.as_of };
-        self.terms(rng, Terms { owner, id, subscription, currency, unit, count, start, horizon });
+        let last = self.terms(rng, Terms { owner, id, subscription, currency, unit, count, start, horizon });
+        // Most ends fall on the last day of a term, give or take a day by the zone.
+        let ended = plus(last, rng.u64(0..4)).pred_opt().unwrap();
+        let subscription = self.subscriptions.last_mut().unwrap();
+        if rng.u32(0..4) != 0 {
+            subscription.ended = subscription.ended.map(|_| ended);
+        }
     }
 
-    fn terms(&mut self, rng: &mut Rng, t: Terms) {
+    /// The end of the last term.
+    fn terms(&mut self, rng: &mut Rng, t: Terms) -> NaiveDate {
         let scale = if t.currency == "JPY" { 100 } else { 1 };
         let mut price = (t.subscription.clone() + "-a", Money::from(rng.u32(100..90_000)) * CENT * scale);
         let (mut from, mut anchor, mut term) = (t.start, t.start.day(), 0);
@@ -207,7 +224,8 @@ impl World {
                 lines.push(Line::recurring(&t, "addon", from, end, 77 * CENT * scale + eighth));
             }
             let id = format!("{}-{term}", t.subscription);
-            let issue = plus(from, rng.u64(0..4));
+            let early = end > self.as_of && rng.usize(0..4) == 0;
+            let issue = if early { plus(self.as_of, 1) } else { plus(from, rng.u64(0..4)) };
             self.invoice(rng, &t, id.clone(), issue, lines);
             if rng.usize(0..5) == 0 && end.signed_duration_since(from).num_days() > 3 {
                 let days = end.signed_duration_since(from).num_days();
@@ -223,7 +241,7 @@ impl World {
                 anchor = from.day();
             }
             if from >= t.horizon || (t.unit == "week" && t.count == 1 && term > 30) {
-                return;
+                return end;
             }
         }
     }
@@ -300,6 +318,9 @@ impl World {
         i.round_off = (rng.usize(0..6) == 0).then_some(minor * 3);
         i.total = i.sub_total + if inclusive { 0 } else { i.tax } + i.round_off.unwrap_or(0);
         i.due = (rng.usize(0..5) != 0).then(|| plus(issue, rng.u64(0..60)));
+        if rng.usize(0..20) == 0 {
+            i.due = self.as_of.checked_sub_days(Days::new([30, 31, 60, 61][rng.usize(0..4)]));
+        }
         i.terms = rng.bool().then(|| rng.i64(0..45));
         self.parts(&i, discount);
         self.settle(rng, &mut i, minor);
@@ -556,8 +577,8 @@ impl Fault {
 }
 
 impl World {
-    /// Plants one fault in an invoice that has none yet; its id.
-    pub(crate) fn plant(&mut self, fault: Fault) -> String {
+    /// Plants one fault in an invoice that has none yet; its tenant and id.
+    pub(crate) fn plant(&mut self, fault: Fault) -> (String, String) {
         let void = matches!(fault, Fault::VoidOwes | Fault::VoidKeepsPayment);
         let paid = |w: &Self, i: &Invoice| {
             w.allocations.iter().filter(|a| a.is(i) && a.kind == "payment" && !a.reversed).count()
@@ -603,7 +624,7 @@ impl World {
             }
         }
         self.invoices[at].planted = true;
-        i.id
+        (format!("{}{}", OWNERS[i.owner].0, self.copy), i.id)
     }
 }
 
@@ -685,7 +706,7 @@ impl World {
     fn row(&self, owner: usize, id: &str, deleted: bool) -> Row {
         let (tenant, connection) = OWNERS[owner];
         let mut row = Row::from([
-            ("tenant_id", text(tenant)),
+            ("tenant_id", text(&format!("{tenant}{}", self.copy))),
             ("connection_id", text(connection)),
             ("provider", text("chargebee")),
             ("id", text(id)),

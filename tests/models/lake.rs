@@ -7,12 +7,7 @@ use arrow::{
 };
 use datafusion::common::ScalarValue;
 use parquet::arrow::ArrowWriter;
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fs, path::Path, path::PathBuf, sync::Arc};
 use tidegate::{
     engine::{Engine, Table},
     entity::Entity,
@@ -25,9 +20,12 @@ pub(crate) struct Lake {
 }
 
 impl Lake {
-    pub(crate) async fn write(world: &World) -> Self {
+    pub(crate) async fn write(worlds: &[World]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let rows = world.rows();
+        let mut rows: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
+        for (entity, more) in worlds.iter().flat_map(World::rows) {
+            rows.entry(entity).or_default().extend(more);
+        }
         for entity in entities() {
             let mut files: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
             for row in rows.get(entity.name.as_str()).into_iter().flatten() {

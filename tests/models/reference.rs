@@ -190,6 +190,10 @@ struct Segment {
     mrr: Money,
 }
 
+fn subscription_id<'a>(c: &Charge<'a>) -> (usize, Option<&'a String>) {
+    (c.line.owner, c.line.subscription.as_ref().or(c.invoice.subscription.as_ref()))
+}
+
 /// n when the period is n whole months on some anchor day.
 fn whole_months(from: NaiveDate, to: NaiveDate) -> Option<i64> {
     let found =
@@ -265,10 +269,10 @@ fn rate(charges: &[Charge], c: &Charge) -> Money {
 
 fn segments(w: &World) -> Vec<Segment> {
     let charges = charges(w);
-    let id = |c: &Charge| {
-        let id = c.line.subscription.clone().or(c.invoice.subscription.clone());
-        (c.line.owner, id)
-    };
+    let mut groups: BTreeMap<(usize, Option<&String>), Vec<&Charge>> = BTreeMap::new();
+    for c in &charges {
+        groups.entry(subscription_id(c)).or_default().push(c);
+    }
     let segment = |c: &Charge| {
         let end = c.line.end;
         let s = c.subscription;
@@ -279,7 +283,7 @@ fn segments(w: &World) -> Vec<Segment> {
         });
         let alive =
             s.is_some_and(|s| !s.deleted && ["active", "non_renewing", "past_due"].contains(&s.status));
-        let siblings: Vec<&Charge> = charges.iter().filter(|o| id(o) == id(c)).collect();
+        let siblings = &groups[&subscription_id(c)];
         let runs_on = siblings.iter().any(|o| o.line.start <= end && end < o.line.end);
         let next = siblings.iter().map(|o| o.line.start).filter(|s| *s > end).min();
         let until = match ended {

@@ -17,7 +17,7 @@ use tidegate::{
     extract::{InputValue, Limits, Options},
     id::{ConnectionId, Owner, TenantId},
     load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, StoredReject},
-    manifest::{self, Catalog},
+    manifest::{self, Catalog, Connector, Paging},
     normalize::Facts,
     secret::Secret,
     sim::{Sim, truth},
@@ -168,6 +168,18 @@ pub(crate) fn owner() -> Owner {
     Owner { tenant: TenantId::parse("acme").unwrap(), connection: ConnectionId::parse("main").unwrap() }
 }
 
+/// Pages of four records, so that small worlds are paged too.
+fn small_pages(mut connector: Connector) -> Connector {
+    for stream in &mut connector.streams {
+        let mut small = stream.as_ref().clone();
+        match &mut small.paging {
+            Paging::Token { size, .. } | Paging::PageNumber { size, .. } => size.value = 4,
+        }
+        *stream = Arc::new(small);
+    }
+    connector
+}
+
 /// What is shared by every run of a test.
 pub(crate) struct Bench {
     pub(crate) catalog: Catalog,
@@ -196,7 +208,7 @@ impl Bench {
                 ],
             ),
         };
-        let connector = Arc::clone(&self.catalog.connectors[name]);
+        let connector = Arc::new(small_pages(self.catalog.connectors[name].as_ref().clone()));
         Job {
             pipeline: "main".into(),
             facts: Facts { owner: owner(), time_zone: ZONE },

@@ -163,7 +163,7 @@ impl Chargebee {
                 return error(400, "param_wrong_value", kind, &wrong.message, Some(&wrong.param));
             }
         };
-        let repeat = if list.start.is_some() { self.quirks.repeat.min(list.limit - 1) } else { 0 };
+        let repeat = if list.start.is_some() { self.quirks.repeat.min(list.limit / 4) } else { 0 };
         let shelf = self.shelf(resource);
         let mut keys = before_page(shelf, &list, repeat);
         let room = list.limit - keys.len();
