@@ -1,6 +1,7 @@
 //! The Postgres destination against a real server.
 mod cuts;
 mod grow;
+mod perf_tmp;
 mod query;
 mod rebuild;
 mod rows;
@@ -76,4 +77,14 @@ async fn one(conn: &mut PgConnection, sql: &str) -> String {
     .await
     .unwrap();
     rows.into_iter().next().unwrap()
+}
+
+/// The sessions of this database that hold a connection's lock.
+const HOLDERS: &str = "select pid from pg_locks where locktype = 'advisory' \
+    and database = (select oid from pg_database where datname = current_database())";
+
+/// Ends them, and waits until they are gone.
+async fn terminate(db: &Database) {
+    let mut sql = db.session().await;
+    one(&mut sql, &format!("select pg_terminate_backend(pid, 5000) from ({HOLDERS}) h")).await;
 }

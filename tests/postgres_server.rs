@@ -102,13 +102,13 @@ fn start() -> Server {
 }
 
 /// An empty database of one test.
-pub struct Database {
+pub(crate) struct Database {
     name: String,
 }
 
 impl Database {
     /// Makes one.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let new = Self { name: format!("tidegate_test_{}_{n}", std::process::id()) };
@@ -116,15 +116,15 @@ impl Database {
         new
     }
     /// Where it is.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}{}", server().url, self.name)
     }
     /// The same for `Postgres::connect`.
-    pub fn secret(&self) -> Secret {
+    pub(crate) fn secret(&self) -> Secret {
         Secret::new(self.url())
     }
     /// A session of the test's own.
-    pub async fn session(&self) -> PgConnection {
+    pub(crate) async fn session(&self) -> PgConnection {
         PgConnection::connect(&self.url()).await.unwrap()
     }
 }

@@ -27,7 +27,7 @@ async fn every_common_type_has_an_arrow_counterpart() {
         answer("select 1::int2, 2::int4, 3::int8, true, 1.5::float8, 'a', 'b'::varchar(3), 'c'::name, null")
             .await,
         "Int64 | Int64 | Int64 | Boolean | Float64 | Utf8 | Utf8 | Utf8 | Utf8\n\
-         1 | 2 | 3 | true | 1.5 | a | b | c |"
+         1 | 2 | 3 | true | 1.5 | a | b | c | "
     );
     assert_eq!(
         answer(

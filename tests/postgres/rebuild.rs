@@ -2,6 +2,7 @@
 use super::{
     connect, dump, entities, kind, one, opened,
     rows::{Cell, Row, commit, empty, line, owner, scan},
+    terminate,
 };
 use crate::postgres_server::Database;
 use sqlx::Executor;
@@ -101,9 +102,7 @@ async fn a_rebuild_whose_session_died_says_so_and_leaves_what_was_there() {
     let mut sql = db.session().await;
     let before = dump(&mut sql).await;
     build(&mut pg, &who).await;
-    sql.execute("select pg_terminate_backend(pid, 5000) from pg_locks where locktype = 'advisory'")
-        .await
-        .unwrap();
+    terminate(&db).await;
     assert_eq!(
         kind(pg.commit(Commit { as_of: Some(3), ..commit(&who, 0, &[noted("b5", 5, "")], &[]) }).await),
         Kind::Transient

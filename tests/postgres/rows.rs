@@ -16,7 +16,7 @@ use tidegate::{
     time::Timestamp,
 };
 
-pub fn owner(tenant: &str) -> Owner {
+pub(crate) fn owner(tenant: &str) -> Owner {
     Owner { tenant: TenantId::parse(tenant).unwrap(), connection: ConnectionId::parse("main").unwrap() }
 }
 
@@ -35,7 +35,7 @@ fn entity(name: &str, parent: Option<Parent>, columns: Vec<Column>) -> Arc<Entit
 }
 
 /// A main entity with a column of every type.
-pub fn bills() -> Arc<Entity> {
+pub(crate) fn bills() -> Arc<Entity> {
     entity(
         "bills",
         None,
@@ -55,7 +55,7 @@ pub fn bills() -> Arc<Entity> {
 }
 
 /// Its child entity.
-pub fn lines() -> Arc<Entity> {
+pub(crate) fn lines() -> Arc<Entity> {
     let parent = Parent { entity: "bills".into(), column: "bill_id".into() };
     let columns = vec![
         column("id", ColumnType::Text),
@@ -67,7 +67,7 @@ pub fn lines() -> Arc<Entity> {
 
 /// A value of an own column.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Cell {
+pub(crate) enum Cell {
     Text(String),
     Int(i64),
     Bool(bool),
@@ -76,27 +76,27 @@ pub enum Cell {
 
 /// One row: state and own columns; what is not named is NULL.
 #[derive(Clone, Debug, Default)]
-pub struct Row {
-    pub id: String,
-    pub version: i64,
-    pub observed_at: i64,
-    pub row_hash: i64,
-    pub deleted_at: Option<i64>,
-    pub cells: BTreeMap<&'static str, Cell>,
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) version: i64,
+    pub(crate) observed_at: i64,
+    pub(crate) row_hash: i64,
+    pub(crate) deleted_at: Option<i64>,
+    pub(crate) cells: BTreeMap<&'static str, Cell>,
 }
 
 impl Row {
-    pub fn new(id: &str, version: i64, observed_at: i64, row_hash: i64) -> Self {
+    pub(crate) fn new(id: &str, version: i64, observed_at: i64, row_hash: i64) -> Self {
         Self { id: id.into(), version, observed_at, row_hash, ..Self::default() }
     }
-    pub fn with(mut self, name: &'static str, cell: Cell) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, cell: Cell) -> Self {
         self.cells.insert(name, cell);
         self
     }
 }
 
 /// A line of a bill; its hash follows from its columns.
-pub fn line(id: &str, bill: &str, amount: i128) -> Row {
+pub(crate) fn line(id: &str, bill: &str, amount: i128) -> Row {
     let hash =
         i64::try_from(amount).unwrap() * 31 + id.bytes().chain(bill.bytes()).map(i64::from).sum::<i64>();
     Row::new(id, 0, 1, hash).with("bill_id", Cell::Text(bill.into())).with("amount", Cell::Decimal(amount))
@@ -149,19 +149,19 @@ fn array(ty: &DataType, name: &str, rows: &[Row], owner: &Owner) -> ArrayRef {
 }
 
 /// The rows as a batch of the entity's schema.
-pub fn batch(entity: &Entity, rows: &[Row], owner: &Owner) -> RecordBatch {
+pub(crate) fn batch(entity: &Entity, rows: &[Row], owner: &Owner) -> RecordBatch {
     let schema = entity.schema();
     let columns = schema.fields().iter().map(|f| array(f.data_type(), f.name(), rows, owner)).collect();
     RecordBatch::try_new(schema, columns).unwrap()
 }
 
-pub fn checkpoint(watermark: i64) -> Checkpoint {
+pub(crate) fn checkpoint(watermark: i64) -> Checkpoint {
     let phase = Phase::Windows { watermark: Timestamp(watermark), open: None };
     Checkpoint { format: FORMAT, connector_hash: "abc".into(), phase }
 }
 
 /// A commit of the stream `bills` that holds nothing but a checkpoint.
-pub fn empty(watermark: i64) -> Commit {
+pub(crate) fn empty(watermark: i64) -> Commit {
     Commit {
         stream: "bills".into(),
         rows: None,
@@ -176,7 +176,7 @@ pub fn empty(watermark: i64) -> Commit {
 }
 
 /// Bills and lines; each body is `{"id":..,"h":<row_hash>}`.
-pub fn commit(owner: &Owner, watermark: i64, bill_rows: &[Row], line_rows: &[Row]) -> Commit {
+pub(crate) fn commit(owner: &Owner, watermark: i64, bill_rows: &[Row], line_rows: &[Row]) -> Commit {
     let bodies = bill_rows
         .iter()
         .map(|r| Bytes::from(format!("{{\"id\":{:?},\"h\":{}}}", r.id, r.row_hash)))
@@ -190,7 +190,7 @@ pub fn commit(owner: &Owner, watermark: i64, bill_rows: &[Row], line_rows: &[Row
     Commit { rows: Some(rows), ..empty(watermark) }
 }
 
-pub fn scan(seen: &[&str], asked_at: i64, delete_share_max: f64) -> CompleteScan {
+pub(crate) fn scan(seen: &[&str], asked_at: i64, delete_share_max: f64) -> CompleteScan {
     CompleteScan {
         seen: Arc::new(seen.iter().map(|id| key_hash(id)).collect()),
         asked_at: Timestamp(asked_at),

@@ -1,7 +1,8 @@
 //! Commits, replays, fences, deletes: the documented semantics, seen from SQL.
 use super::{
-    connect, dump, kind, one, opened,
+    HOLDERS, connect, dump, kind, one, opened,
     rows::{self, Row, bills, commit, empty, line, owner, scan},
+    terminate,
 };
 use crate::postgres_server::Database;
 use bytes::Bytes;
@@ -84,7 +85,7 @@ async fn a_second_live_writer_is_told_who_holds_the_lock() {
     let (db, who) = (Database::new().await, owner("acme"));
     let (mut first, _) = opened(&db, &who).await;
     let mut sql = db.session().await;
-    let pid = one(&mut sql, "select pid from pg_locks where locktype = 'advisory'").await;
+    let pid = one(&mut sql, HOLDERS).await;
     let mut second = connect(&db).await;
     let error = second.open(&who, &[bills()]).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Locked);
@@ -102,14 +103,6 @@ async fn a_dead_writer_leaves_no_lock() {
     drop(first);
     let (_, second) = opened(&db, &who).await;
     assert_eq!(second.epoch, 2);
-}
-
-/// Ends every session that holds an advisory lock.
-async fn terminate(db: &Database) {
-    let mut sql = db.session().await;
-    sql.execute("select pg_terminate_backend(pid, 5000) from pg_locks where locktype = 'advisory'")
-        .await
-        .unwrap();
 }
 
 #[tokio::test]

@@ -21,7 +21,8 @@ fn expected(cell: &Cell, column: &str) -> String {
         (Cell::Decimal(d), _) => plain(*d, 12),
         (Cell::Text(t), _) => t.clone(),
         (Cell::Int(n), "at") => {
-            chrono::DateTime::from_timestamp_micros(*n).unwrap().format("%Y-%m-%d %H:%M:%S%.f").to_string()
+            let time = chrono::DateTime::from_timestamp_micros(*n).unwrap().format("%Y-%m-%d %H:%M:%S%.6f");
+            time.to_string().trim_end_matches('0').trim_end_matches('.').to_owned()
         }
         (Cell::Int(n), "day") => {
             (chrono::NaiveDate::from_ymd_opt(1970, 1, 1).unwrap() + chrono::Duration::days(*n)).to_string()
@@ -35,7 +36,7 @@ fn expected(cell: &Cell, column: &str) -> String {
 const LAST_US: i64 = 253_402_300_799_999_999;
 
 fn decimal(digits: u32) -> impl Strategy<Value = i128> {
-    (0..=digits, any::<i128>(), any::<bool>(), 0..digits).prop_map(|(digits, n, negative, zeros)| {
+    (0..=digits, any::<i128>(), any::<bool>(), 0..digits / 2).prop_map(|(digits, n, negative, zeros)| {
         let n = (n.unsigned_abs() % 10_u128.pow(digits)) as i128;
         let unit = 10_i128.pow(zeros);
         let n = n - n % unit; // trailing zeros are where a base-10000 writer slips
@@ -111,8 +112,12 @@ async fn round_trip(mut rows: Vec<Row>) {
 #[test]
 fn every_value_comes_back_as_it_was_and_reads_as_it_is() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut runner =
-        TestRunner::new(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() });
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 4,
+        max_shrink_iters: 32,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
     let rows = prop::collection::vec(cells(), 200);
     runner
         .run(&rows, |rows| {
