@@ -36,7 +36,7 @@ pub const SLICES_WITHOUT_START: u32 = 24;
 /// Consecutive failures of one request, the first included.
 pub const TRIES_MAX: u32 = 8;
 /// Consecutive answers to one request that are not a page.
-pub const BAD_PAGES_MAX: u32 = 3;
+pub const BAD_PAGES_MAX: u32 = 5;
 /// Longest time of nothing but throttling; more than one wait that a provider may ask for.
 pub const PROGRESS_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 /// An older page token is not sent.

@@ -110,7 +110,7 @@ pub(crate) struct World {
     /// Ends the names of the tenants.
     pub(crate) copy: String,
     /// Of hand-made lines from here on.
-    price: String,
+    pub(super) price: String,
     pub(crate) as_of: NaiveDate,
     pub(crate) customers: Vec<Customer>,
     pub(crate) subscriptions: Vec<Subscription>,

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 use tidegate::{
+    error::Kind,
     load::{
         Destination,
         memory::{Memory, Store},
@@ -46,6 +47,15 @@ impl Story {
     }
     fn destination(&self) -> Memory {
         Memory::new(Arc::clone(&self.store))
+    }
+    /// A sync that may give up on a stream, within its bounds, while several troubles act at once.
+    async fn try_sync(&self) {
+        let job = self.bench.job(self.site);
+        let effects = Effects::new(None);
+        let outcome =
+            self.bench.attempt(&job, &self.sim, &self.clock, self.destination(), &effects).await.unwrap();
+        let kinds = [Kind::Drift, Kind::Transient, Kind::Denied, Kind::Throttled { after: None }];
+        assert!(outcome.error.as_ref().is_none_or(|e| kinds.contains(&e.kind())), "{:?}", outcome.error);
     }
     async fn sync(&self, what: &str) {
         let job = self.bench.job(self.site);
@@ -94,9 +104,13 @@ impl Story {
 async fn troubled(site: Site, seed: u64, knobs: &[Knob]) {
     let what = format!("{site:?}, seed {seed}, {knobs:?}");
     let story = Story::new(site, seed, knobs);
-    story.sync(&what).await;
-    story.month();
-    story.sync(&what).await;
+    for _ in 0..2 {
+        match knobs {
+            [_] => story.sync(&what).await,
+            _ => story.try_sync().await,
+        }
+        story.month();
+    }
     story.settle(&what).await;
 }
 
