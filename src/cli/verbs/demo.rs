@@ -29,7 +29,8 @@ pub(super) async fn demo(scene: &Scene<'_>, asked: &Demo) -> Result<Exit> {
             }
             scene => {
                 view.finish();
-                if text { out.data(&act(out, &scene)) } else { Ok(told.extend(record(&scene))) }
+                told.extend(record(&scene));
+                if text { out.data(&act(out, &scene)) } else { Ok(()) }
             }
         };
         failed = failed.take().or(shown.err());
