@@ -1,7 +1,6 @@
 //! The Postgres destination against a real server.
 mod cuts;
 mod grow;
-mod perf_tmp;
 mod query;
 mod rebuild;
 mod rows;
