@@ -1,5 +1,4 @@
 //! What the decoder must do, row by row: each declared type with the inputs on which others lose data.
-#![cfg(test)]
 
 use arrow::{array::Array, datatypes::DataType, util::display::array_value_to_string};
 use bytes::Bytes;

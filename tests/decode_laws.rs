@@ -1,5 +1,4 @@
 //! Laws of the decoder over random input, with serde_json, chrono and plain text arithmetic as oracles.
-#![cfg(test)]
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMicrosecondType};

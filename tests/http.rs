@@ -1,5 +1,4 @@
 //! The HTTP client against real sockets on this machine.
-#![cfg(test)]
 use std::{io::Write, net::SocketAddr, time::Duration};
 use tidegate::{
     error::{Error, Kind},

@@ -1,11 +1,4 @@
 //! Models say on both engines what a plain Rust reading of their definitions says.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first surprise"
-)]
 mod data;
 mod lake;
 mod pg;

@@ -6,7 +6,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
-    process::{ChildStdin, Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -43,13 +43,13 @@ struct Server {
     url: String,
     /// Databases are dropped at the end, for the server outlives us.
     lasting: bool,
-    _guard: Option<ChildStdin>,
+    _guard: Option<Child>,
 }
 
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| match std::env::var("DATABASE_URL") {
-        Ok(url) => {
+    SERVER.get_or_init(|| match std::env::var_os("DATABASE_URL").and_then(|url| url.into_string().ok()) {
+        Some(url) => {
             let base = url.split('?').next().unwrap();
             let cut = base
                 .rfind('/')
@@ -57,12 +57,12 @@ fn server() -> &'static Server {
                 .expect("DATABASE_URL names a database");
             Server { url: base[..=cut].to_owned(), lasting: true, _guard: None }
         }
-        Err(_) => start(),
+        None => start(),
     })
 }
 
 fn binaries() -> PathBuf {
-    let on_path = std::env::var("PATH").unwrap_or_default();
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::env::split_paths(&on_path).collect();
     let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|entries| entries.flatten().map(|e| e.path().join("bin")).collect())
@@ -92,7 +92,7 @@ fn start() -> Server {
         out.read_line(&mut line).unwrap();
         if line.trim() == "ready" {
             let url = format!("postgres://postgres@127.0.0.1:{port}/");
-            return Server { url, lasting: false, _guard: guard.stdin.take() };
+            return Server { url, lasting: false, _guard: Some(guard) };
         }
         said = std::iter::once(line).chain(out.lines().map_while(Result::ok)).collect::<Vec<_>>().join("\n");
     }

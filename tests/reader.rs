@@ -1,13 +1,6 @@
 //! Someone else reads the lake: DuckDB, pyarrow and Polars by glob, or the bare parquet crate where they are absent.
 //!
 //! Nothing of tidegate's own reading code is used here, so it can vouch for what tidegate wrote.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first surprise"
-)]
 use arrow::{
     array::{Array as _, AsArray as _, RecordBatch},
     datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema},

@@ -1,5 +1,4 @@
 //! The extraction machine against a fake provider in virtual time.
-#![cfg(test)]
 mod crash;
 mod failures;
 mod pacing;

@@ -106,7 +106,6 @@ pub(crate) struct Note {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct World {
-    pub(crate) seed: u64,
     /// Ends the names of the tenants.
     pub(crate) copy: String,
     /// Of hand-made lines from here on.
@@ -145,7 +144,7 @@ impl World {
 
     pub(crate) fn sized(seed: u64, customers: usize) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let mut world = Self { seed, as_of: plus(day("2025-06-01"), rng.u64(0..120)), ..Self::default() };
+        let mut world = Self { as_of: plus(day("2025-06-01"), rng.u64(0..120)), ..Self::default() };
         for n in 0..customers {
             world.customer(&mut rng, n);
         }
