@@ -109,7 +109,7 @@ pub(crate) struct World {
     /// Ends the names of the tenants.
     pub(crate) copy: String,
     /// Of hand-made lines from here on.
-    pub(super) price: String,
+    pub(crate) price: String,
     pub(crate) as_of: NaiveDate,
     pub(crate) customers: Vec<Customer>,
     pub(crate) subscriptions: Vec<Subscription>,
@@ -163,7 +163,8 @@ impl World {
         let (unit, count) = plans[n % plans.len()];
         // Some were on another plan before: the subscription only knows today's interval.
         let now = if n % 6 == 1 { ("year", 1) } else { (unit, count) };
-        let status = ["active", "active", "non_renewing", "past_due", "cancelled", "paused"][rng.usize(0..6)];
+        let status = ["active", "active", "non_renewing", "past_due", "cancelled", "cancelled", "paused"]
+            [rng.usize(0..7)];
         let start = plus(day("2023-01-01"), rng.u64(0..300));
         // Days 29 to 31, and 1, are the interesting anchors.
         let start = match rng.u32(0..3) {
@@ -187,11 +188,9 @@ impl World {
         let horizon = if done { stop.min(self.as_of) } else { self.as_of };
         let last = self.terms(rng, Terms { owner, id, subscription, currency, unit, count, start, horizon });
         // Most ends fall on the last day of a term, give or take a day by the zone.
-        let ended = plus(last, rng.u64(0..4)).pred_opt().unwrap();
+        let ended = plus(last, [0, 0, 1, 2][rng.usize(0..4)]).pred_opt().unwrap();
         let subscription = self.subscriptions.last_mut().unwrap();
-        if rng.u32(0..4) != 0 {
-            subscription.ended = subscription.ended.map(|_| ended);
-        }
+        subscription.ended = subscription.ended.map(|stop| if n.is_multiple_of(4) { stop } else { ended });
     }
 
     /// The end of the last term.
@@ -235,7 +234,7 @@ impl World {
             }
             term += 1;
             from = end;
-            if rng.usize(0..8) == 0 {
+            if anchor != 1 && rng.usize(0..8) == 0 {
                 from = plus(from, [2, 6, 7, 8, 45][rng.usize(0..5)]);
                 anchor = from.day();
             }
