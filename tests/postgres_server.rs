@@ -46,10 +46,15 @@ struct Server {
     _guard: Option<ChildStdin>,
 }
 
+#[expect(clippy::disallowed_methods, reason = "where the tests' server is, is the environment's to say")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| match std::env::var("DATABASE_URL") {
-        Ok(url) => {
+    SERVER.get_or_init(|| match variable("DATABASE_URL") {
+        Some(url) => {
             let base = url.split('?').next().unwrap();
             let cut = base
                 .rfind('/')
@@ -57,12 +62,12 @@ fn server() -> &'static Server {
                 .expect("DATABASE_URL names a database");
             Server { url: base[..=cut].to_owned(), lasting: true, _guard: None }
         }
-        Err(_) => start(),
+        None => start(),
     })
 }
 
 fn binaries() -> PathBuf {
-    let on_path = std::env::var("PATH").unwrap_or_default();
+    let on_path = variable("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::env::split_paths(&on_path).collect();
     let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|entries| entries.flatten().map(|e| e.path().join("bin")).collect())
@@ -75,6 +80,10 @@ fn binaries() -> PathBuf {
         .expect("these tests need a Postgres server: run `apt-get install postgresql`, or set DATABASE_URL")
 }
 
+#[expect(
+    clippy::zombie_processes,
+    reason = "the guard must outlive us to clean up; it ends when its pipe does"
+)]
 fn start() -> Server {
     let bin = binaries();
     let mut said = String::new();

@@ -81,7 +81,7 @@ async fn a_new_column_is_added_and_reads_as_null() {
     pg.commit(commit(&who, 5, &[Row::new("b1", 1, 10, 7)], &[])).await.unwrap();
     pg.close().await.unwrap();
     let grown = with("po_number", ColumnType::Text);
-    pg.open(&who, &[grown.clone()]).await.unwrap();
+    pg.open(&who, std::slice::from_ref(&grown)).await.unwrap();
     for layer in [Layer::Current, Layer::History] {
         let read = pg.read(&grown, layer).await.unwrap();
         assert_eq!(read[0].column_by_name("po_number").unwrap().null_count(), 1);
