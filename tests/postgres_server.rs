@@ -46,9 +46,14 @@ struct Server {
     _guard: Option<Child>,
 }
 
+#[expect(clippy::disallowed_methods, reason = "where the tests' server is, is the environment's to say")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| match std::env::var_os("DATABASE_URL").and_then(|url| url.into_string().ok()) {
+    SERVER.get_or_init(|| match variable("DATABASE_URL") {
         Some(url) => {
             let base = url.split('?').next().unwrap();
             let cut = base
@@ -62,7 +67,7 @@ fn server() -> &'static Server {
 }
 
 fn binaries() -> PathBuf {
-    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = variable("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::env::split_paths(&on_path).collect();
     let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|entries| entries.flatten().map(|e| e.path().join("bin")).collect())
@@ -75,6 +80,10 @@ fn binaries() -> PathBuf {
         .expect("these tests need a Postgres server: run `apt-get install postgresql`, or set DATABASE_URL")
 }
 
+#[expect(
+    clippy::zombie_processes,
+    reason = "the guard must outlive us to clean up; it ends when its pipe does"
+)]
 fn start() -> Server {
     let bin = binaries();
     let mut said = String::new();

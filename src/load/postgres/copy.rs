@@ -121,7 +121,7 @@ fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Splits into base-10000 digits, the last first, and drops trailing zeros. Returns how many were dropped.
+/// Base-10000 digits, the last first.
 struct Digits {
     digits: [u16; 24],
     len: usize,
@@ -219,12 +219,6 @@ impl<'a> Encoder<'a> {
             .map(|(field, array)| Values::of(field.name(), array.as_ref()))
             .collect::<Result<_>>()?;
         Ok(Self { columns })
-    }
-    /// One more column at the end.
-    #[must_use]
-    pub(super) fn and(mut self, column: Values<'a>) -> Self {
-        self.columns.push(column);
-        self
     }
     fn row(&self, row: usize, out: &mut Vec<u8>) -> Result<()> {
         let count = i16::try_from(self.columns.len())
