@@ -5,3 +5,4 @@ mod contract;
 mod crash;
 mod lake;
 mod memory;
+mod postgres;

@@ -1,5 +1,4 @@
 //! The SQL engine reads exactly what is listed, writes nothing, and says what is wrong with a query.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 use arrow::{
     array::{ArrayRef, RecordBatch, new_null_array},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},

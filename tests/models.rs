@@ -1,13 +1,6 @@
 //! Models say on both engines what a plain Rust reading of their definitions says.
 //!
 //! The unified entities here hold only the columns that models read.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first surprise"
-)]
 mod data;
 mod lake;
 mod pg;

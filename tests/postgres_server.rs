@@ -46,7 +46,6 @@ struct Server {
     _guard: Option<Child>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "where the tests' server is, is the environment's to say")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

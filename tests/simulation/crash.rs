@@ -2,6 +2,7 @@
 use super::harness::{
     Bench, Crash, Effects, SimClock, Site, assert_same, expected, owner, without_child_versions,
 };
+use crate::postgres_server::Database;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -11,6 +12,7 @@ use tidegate::{
         Destination,
         lake::Lake,
         memory::{Memory, Store},
+        postgres::Postgres,
     },
     sim::{
         Sim,
@@ -41,18 +43,18 @@ async fn story<D: Destination>(
     site: Site,
     seed: u64,
     crash: Option<Crash>,
-    mut destination: impl FnMut() -> D,
+    destination: impl AsyncFn() -> D,
 ) -> u64 {
     let job = bench.job(site);
     let (sim, clock) = (world(seed), SimClock::at(START));
     let effects = Effects::new(crash);
     let mut watermarks = std::collections::BTreeMap::new();
     for round in 0..3_u32 {
-        let outcome = bench.attempt(&job, &sim, &clock, destination(), &effects).await;
+        let outcome = bench.attempt(&job, &sim, &clock, destination().await, &effects).await;
         if let Some(outcome) = &outcome {
             assert_eq!(outcome.summary.status, Status::Completed, "{:?}", outcome.error);
         }
-        let stored = destination().peek(&owner()).await.unwrap().unwrap_or_default();
+        let stored = destination().await.peek(&owner()).await.unwrap().unwrap_or_default();
         for (stream, checkpoint) in &stored.checkpoints {
             let before = watermarks.insert(stream.clone(), checkpoint.watermark());
             assert!(before.flatten() <= checkpoint.watermark(), "the watermark of {stream} went back");
@@ -68,9 +70,9 @@ async fn story<D: Destination>(
     }
     clock.pass(Duration::from_secs(3_600));
     let calm = Effects::new(None);
-    let outcome = bench.attempt(&job, &sim, &clock, destination(), &calm).await.unwrap();
+    let outcome = bench.attempt(&job, &sim, &clock, destination().await, &calm).await.unwrap();
     assert_eq!(outcome.summary.status, Status::Completed, "{:?}", outcome.error);
-    let mut opened = destination();
+    let mut opened = destination().await;
     opened.open(&owner(), &job.entities).await.unwrap();
     let current = bench.current(&job, &mut opened).await;
     let mut truth = expected(&sim, site);
@@ -102,10 +104,10 @@ pub(crate) fn forget_unseen(truth: &mut tidegate::sim::truth::Tables, found: &ti
 }
 
 /// Every effect, before and after; or the one that is to be replayed.
-async fn sweep<D: Destination, F: FnMut() -> D>(
+async fn sweep<D: Destination, F: AsyncFn() -> D>(
     site: Site,
     seeds: u64,
-    mut fresh: impl FnMut() -> F,
+    fresh: impl AsyncFn() -> F,
     stride: u64,
 ) {
     let bench = Bench::new();
@@ -117,27 +119,32 @@ async fn sweep<D: Destination, F: FnMut() -> D>(
             let (effect, when) = text.split_once(':').unwrap_or((text, "before"));
             let crash = Crash { effect: effect.parse().unwrap(), after: when == "after" };
             println!("seed {seed}, {crash:?}");
-            story(&bench, site, seed, Some(crash), fresh()).await;
+            story(&bench, site, seed, Some(crash), fresh().await).await;
             continue;
         }
-        let effects = story(&bench, site, seed, None, fresh()).await;
+        let effects = story(&bench, site, seed, None, fresh().await).await;
         assert!(effects > 8, "only {effects} effects were counted");
         for effect in (seed % stride..effects).step_by(stride as usize) {
             for after in [false, true] {
-                story(&bench, site, seed, Some(Crash { effect, after }), fresh()).await;
+                story(&bench, site, seed, Some(Crash { effect, after }), fresh().await).await;
             }
         }
     }
 }
 
-fn memory() -> impl FnMut() -> Memory {
+async fn memory() -> impl AsyncFn() -> Memory {
     let store = Arc::new(Mutex::new(Store::default()));
-    move || Memory::new(Arc::clone(&store))
+    async move || Memory::new(Arc::clone(&store))
 }
 
-fn lake() -> impl FnMut() -> Lake {
+async fn lake() -> impl AsyncFn() -> Lake {
     let folder = tempfile::tempdir().unwrap();
-    move || Lake::new(folder.path().to_owned())
+    async move || Lake::new(folder.path().to_owned())
+}
+
+async fn postgres() -> impl AsyncFn() -> Postgres {
+    let database = Database::new().await;
+    async move || Postgres::connect(&database.secret()).await.unwrap()
 }
 
 #[tokio::test]
@@ -158,4 +165,14 @@ async fn chargebee_into_the_lake_survives_death_at_every_effect() {
 #[tokio::test]
 async fn billsby_into_the_lake_survives_death_at_every_effect() {
     sweep(Site::Billsby, 1, lake, 2).await;
+}
+
+#[tokio::test]
+async fn chargebee_into_postgres_survives_death_at_every_effect() {
+    sweep(Site::Chargebee, 1, postgres, 13).await;
+}
+
+#[tokio::test]
+async fn billsby_into_postgres_survives_death_at_every_effect() {
+    sweep(Site::Billsby, 1, postgres, 4).await;
 }
