@@ -10,6 +10,7 @@ const LAYERS: &[&[&str]] = &[
     // Words. `time` and `id` may use `error`, and so on: one vocabulary.
     &["error"],
     &["time", "id", "secret"],
+    &["yaml"],
     &["wire", "config", "telemetry"],
     // Pure.
     &["checkpoint"],

@@ -247,7 +247,8 @@ pub(crate) fn bill(
 }
 
 pub(crate) fn body(row: &Row) -> Bytes {
-    Bytes::from(format!("{{\"id\":{:?},\"hash\":{}}}", text(row, "id"), row.row_hash))
+    let id = serde_json::Value::from(text(row, "id").replace('\0', ""));
+    Bytes::from(format!("{{\"id\":{id},\"hash\":{}}}", row.row_hash))
 }
 
 pub(crate) fn bill_rows(owner: &Owner, bills: &[Bill]) -> Rows {

@@ -593,18 +593,18 @@ fn any_commit(rng: &mut fastrand::Rng, now: i64) -> Commit {
             let lines: Vec<String> = (0..4).filter(|_| rng.bool()).map(|n| format!("{id}{n}")).collect();
             let lines: Vec<(&str, i128)> =
                 lines.iter().map(|l| (l.as_str(), i128::from(rng.u8(..3)))).collect();
-            bills.push(bill(id, rng.i64(..3), now - rng.i64(..6), day, i128::from(rng.u8(..3)), &lines));
+            bills.push(bill(id, rng.i64(0..3), now - rng.i64(0..6), day, i128::from(rng.u8(..3)), &lines));
         }
         commit(&bills)
     } else {
         let emails: Vec<&str> = ["x", "y", "z"].into_iter().filter(|_| rng.bool()).collect();
         let people =
-            [(ids[rng.usize(..2)], now - rng.i64(..4), ["P", "Q"][rng.usize(..2)], emails.as_slice())];
+            [(ids[rng.usize(..2)], now - rng.i64(0..4), ["P", "Q"][rng.usize(..2)], emails.as_slice())];
         Commit { rows: Some(people_rows(&acme(), &people)), ..empty("people", 1) }
     };
     if rng.u8(..4) == 0 {
         let seen: Vec<&str> = ids.into_iter().filter(|_| rng.bool()).collect();
-        made.scan = Some(scan(&seen, now - rng.i64(..6), 1.0));
+        made.scan = Some(scan(&seen, now - rng.i64(0..6), 1.0));
         made.rows = made.rows.filter(|_| rng.bool());
     }
     made

@@ -49,7 +49,7 @@ fn a_failure_that_stays_ends_the_stream_after_a_known_number_of_tries() {
         ("403", |n| (n >= 2).then(|| status(403)).flatten(), Kind::Denied, 2),
         ("404", |n| (n >= 2).then(|| status(404)).flatten(), Kind::Invalid, 1),
         ("a redirect", |n| (n >= 2).then(|| status(302)).flatten(), Kind::Invalid, 1),
-        ("HTML", |n| (n >= 2).then(|| answer(200, &[], "<html>")), Kind::Drift, 3),
+        ("HTML", |n| (n >= 2).then(|| answer(200, &[], "<html>")), Kind::Drift, 5),
     ];
     for (name, script, kind, tries) in cases {
         let (world, _) = faulty(script);
@@ -160,7 +160,7 @@ fn a_page_that_is_none_says_where_and_why() {
         text.starts_with("the answer is not a page of records (url https://acme.fake.test/api/invoices?"),
         "{text}"
     );
-    assert!(text.contains("reason ") && text.contains("tries 3, stream invoices)"), "{text}");
+    assert!(text.contains("reason ") && text.contains("tries 5, stream invoices)"), "{text}");
 }
 
 #[test]

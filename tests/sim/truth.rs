@@ -292,6 +292,7 @@ fn one_invoice_with_partial_payment_tax_discount_and_credit_by_eye() {
         ("amount", "40"),
         ("applied_at", "2024-01-31T23:31:00Z"),
         ("applied_date", "2024-02-01"),
+        ("owner_invoice_id", "INV-1"),
     ]);
     assert_eq!(allocations["INV-1:payment:1"], allocation);
     assert_eq!(allocations["CN-1:credit_note:0"]["amount"], "7.1");

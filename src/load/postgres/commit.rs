@@ -78,8 +78,13 @@ fn settled(open: &mut Open, commit: &Commit, done: Committed) -> Committed {
 fn feeds_of(commit: &Commit) -> Option<Feeds> {
     commit.rows.as_ref().map(|rows| Feeds {
         main: rows.entity.name.clone(),
-        children: rows.children.iter().map(|(child, _)| child.name.clone()).collect(),
+        children: rows.children.iter().map(|(child, _)| child_feed(child)).collect(),
     })
+}
+
+/// As `Feeds::children` writes it.
+fn child_feed(child: &Entity) -> String {
+    format!("{}.{}", child.name, child.parent.as_ref().map_or("", |p| p.column.as_str()))
 }
 
 /// A failed attempt; `done`: all was sent and only the answer to `commit` is missing.
@@ -140,14 +145,14 @@ async fn act(conn: &mut PgConnection, open: &Open, commit: &Commit) -> Result<Co
     if let Some(feeds) = feeds_of(commit).filter(|f| open.feeds.get(&commit.stream) != Some(f)) {
         state::put_feeds(conn, owner, &commit.stream, &feeds).await?;
     }
+    if !commit.resolves.is_empty() {
+        super::quarantine::resolve(conn, owner, &commit.resolves, commit_no).await?;
+    }
     if !commit.rejects.is_empty() {
         super::quarantine::put_rejects(conn, owner, &commit.rejects, commit_no).await?;
     }
     if !commit.issues.is_empty() {
         super::quarantine::put_issues(conn, owner, &commit.stream, &commit.issues, commit_no).await?;
-    }
-    if !commit.resolves.is_empty() {
-        super::quarantine::resolve(conn, owner, &commit.resolves, commit_no).await?;
     }
     state::put_checkpoint(conn, owner, &commit.stream, Some(&commit.checkpoint), commit_no).await?;
     Ok(done)
@@ -170,7 +175,7 @@ async fn write(
     let feeds = feeds_of(commit).or_else(|| open.feeds.get(&commit.stream).cloned());
     if let (Some(found), Some(feeds)) = (&commit.scan, feeds) {
         let main = open.entity(&feeds.main)?;
-        let children = feeds.children.iter().map(|name| open.entity(name)).collect::<Result<Vec<_>>>()?;
+        let children = feeds.children.iter().map(|child| open.child(&feeds, child)).collect::<Result<Vec<_>>>()?;
         scan::bury(conn, target, &commit.stream, found, main, &children, &mut done).await?;
     }
     Ok(done)

@@ -20,7 +20,7 @@ mod state;
 
 use crate::{
     checkpoint::Checkpoint,
-    entity::Entity,
+    entity::{Entity, Parent},
     error::{Error, Kind, Result},
     id::Owner,
     load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, StoredReject},
@@ -56,6 +56,7 @@ struct Open {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Feeds {
     main: String,
+    /// `entity.parent_column`: two streams may feed one child table, each by a column of its own.
     children: Vec<String>,
 }
 
@@ -65,6 +66,13 @@ impl Open {
             Error::new(Kind::Bug, "an entity was not named when the connection was opened")
                 .with("entity", name)
         })
+    }
+    /// A child entity as this stream feeds it.
+    fn child(&self, feeds: &Feeds, child: &str) -> Result<Arc<Entity>> {
+        let (name, column) = child.split_once('.').unwrap_or((child, ""));
+        let mut entity = self.entity(name)?.as_ref().clone();
+        entity.parent = Some(Parent { entity: feeds.main.clone(), column: column.to_owned() });
+        Ok(Arc::new(entity))
     }
 }
 

@@ -31,8 +31,13 @@ pub(super) async fn put_rejects(
     sqlx::query(
         "insert into tidegate.rejects (tenant_id, connection_id, commit_no, ordinal, stream, key, rule, pointer, \
          message, asked_at, body) select $1, $2, $3, n - 1, stream, key, rule, pointer, message, asked_at, body \
+         from (select distinct on (stream, key, rule, pointer, body) * \
          from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamp[], $10::bytea[]) \
-         with ordinality as r(stream, key, rule, pointer, message, asked_at, body, n)",
+         with ordinality as r(stream, key, rule, pointer, message, asked_at, body, n) \
+         order by stream, key, rule, pointer, body, n) r \
+         where not exists (select from tidegate.rejects o where o.tenant_id = $1 and o.connection_id = $2 \
+         and o.resolved_at is null and o.stream = r.stream and o.key is not distinct from r.key \
+         and o.rule = r.rule and o.pointer = r.pointer and o.body = r.body)",
     )
     .bind(owner.tenant.as_str())
     .bind(owner.connection.as_str())

@@ -74,8 +74,9 @@ impl Postgres {
         }
         let begun = async {
             if let Some(feeds) = open.feeds.get(stream) {
-                for name in std::iter::once(&feeds.main).chain(&feeds.children) {
-                    rebuild.add(conn, open.entity(name)?).await?;
+                rebuild.add(conn, open.entity(&feeds.main)?).await?;
+                for child in &feeds.children {
+                    rebuild.add(conn, &open.child(feeds, child)?).await?;
                 }
             }
             Ok(())

@@ -35,7 +35,7 @@ pub(super) async fn bury(
     stream: &str,
     scan: &CompleteScan,
     main: &Entity,
-    children: &[&Arc<Entity>],
+    children: &[Arc<Entity>],
     done: &mut Committed,
 ) -> Result<(), Fault> {
     let table = target.table(main)?;
