@@ -11,9 +11,9 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 Nothing leaves this machine. Run it again whenever you like: it begins anew.")]
 pub struct Demo {
-    /// Where the demo keeps its files
-    #[arg(long, value_name = "DIR", default_value = "demo", value_hint = ValueHint::DirPath)]
-    pub dir: PathBuf,
+    /// Where the demo keeps its files, below the folder of -C
+    #[arg(long = "dir", value_name = "DIR", default_value = "demo", value_hint = ValueHint::DirPath)]
+    pub folder: PathBuf,
     /// Another seed makes another company
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -35,7 +35,7 @@ pub struct Init {
     /// What to read from
     #[arg(long, value_name = "NAME")]
     pub connector: Option<String>,
-    /// An input of the connector; repeat it. A secret takes the name of an environment variable
+    /// An input of the connector, or base_url; repeat it. A secret takes the name of an environment variable
     #[arg(long = "set", value_name = "INPUT=VALUE")]
     pub settings: Vec<Setting>,
     /// Where to write: lake:FOLDER, or postgres:VARIABLE (the variable holds the URL)
