@@ -219,7 +219,9 @@ fn plan_error(tables: &[String], e: DataFusionError) -> Error {
             _ => {}
         },
         DataFusionError::SQL(parse, _) => {
-            return Error::new(Kind::Invalid, "query is not valid SQL").because(parse.to_string());
+            return Error::new(Kind::Invalid, "query is not valid SQL")
+                .because(parse.to_string())
+                .hint("write one SELECT, for example: select * from invoices limit 10");
         }
         _ => {}
     }

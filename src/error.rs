@@ -95,24 +95,20 @@ impl Error {
     pub fn context(&self) -> &[(&'static str, String)] {
         &self.0.context
     }
+    /// As `Display`, without a fact that the reader knows from elsewhere.
+    pub fn line_without(&self, known: &str) -> String {
+        let facts: Vec<String> =
+            self.0.context.iter().filter(|(k, _)| *k != known).map(|(k, v)| format!("{k} {v}")).collect();
+        let facts = if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) };
+        let causes: String = self.causes().iter().map(|c| format!(": {c}")).collect();
+        format!("{}{facts}{causes}", self.0.what)
+    }
 }
 
 /// `what (key value, key value): cause: cause`, one line.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.what)?;
-        for (i, (key, value)) in self.0.context.iter().enumerate() {
-            write!(f, "{}{key} {value}", if i == 0 { " (" } else { ", " })?;
-        }
-        if !self.0.context.is_empty() {
-            f.write_str(")")?;
-        }
-        let mut cause = self.0.source.as_deref().map(|e| e as &dyn std::error::Error);
-        while let Some(e) = cause {
-            write!(f, ": {e}")?;
-            cause = e.source();
-        }
-        Ok(())
+        f.write_str(&self.line_without(""))
     }
 }
 

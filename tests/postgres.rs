@@ -48,7 +48,7 @@ async fn dump(conn: &mut PgConnection) -> BTreeMap<String, Vec<String>> {
 async fn dump_of(conn: &mut PgConnection, tenant: &str) -> BTreeMap<String, Vec<String>> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select format('%I.%I', schemaname, tablename) from pg_tables \
-         where schemaname in ('billing', 'history', 'raw', 'tidegate') and tablename <> 'migrations'",
+         where schemaname in ('billing', 'history', 'raw', 'tidegate') and tablename not in ('migrations', 'views')",
     )
     .fetch_all(&mut *conn)
     .await

@@ -61,17 +61,7 @@ pub async fn check(project: &Project, name: &str) -> Vec<Finding> {
     };
     match sampled {
         Err(e) => findings.wrong("provider", &e),
-        Ok(sampled) => {
-            for (stream, found) in sampled {
-                let what = format!("stream {stream}");
-                match (&found.error, found.pages.first()) {
-                    (Some(e), _) => findings.wrong(&what, e),
-                    (None, Some(page)) => findings
-                        .right(&what, format!("answers, {} records on its first page", page.records.len())),
-                    (None, None) => findings.right(&what, "answers, no record yet".into()),
-                }
-            }
-        }
+        Ok(sampled) => findings.streams(sampled),
     }
     let reached = match project.store(&pipeline).await {
         Ok(mut store) => match store.peek(&pipeline.owner).await {
@@ -112,12 +102,40 @@ impl Findings {
         let pipeline = self.pipeline.clone();
         self.all.push(Finding { pipeline, what: what.into(), ok: true, found, next: None, kind: None });
     }
+    /// Streams that are wrong for the same reason are one finding.
+    fn streams(&mut self, sampled: BTreeMap<String, probe::Sampled>) {
+        let count = sampled.len();
+        let mut wrong: Vec<(Vec<String>, Error)> = Vec::new();
+        for (stream, found) in sampled {
+            match (found.error, found.pages.first()) {
+                (Some(e), _) => {
+                    let reason = e.line_without("stream");
+                    match wrong.iter_mut().find(|(_, told)| told.line_without("stream") == reason) {
+                        Some((streams, _)) => streams.push(stream),
+                        None => wrong.push((vec![stream], e)),
+                    }
+                }
+                (None, page) => {
+                    let found = page.map_or_else(
+                        || "answers, no record yet".into(),
+                        |p| format!("answers, {} records on its first page", p.records.len()),
+                    );
+                    self.right(&format!("stream {stream}"), found);
+                }
+            }
+        }
+        for (streams, error) in wrong {
+            let all = streams.len() == count;
+            let what = if all { "provider".to_owned() } else { format!("stream {}", streams.join(", ")) };
+            self.wrong(&what, &error);
+        }
+    }
     fn wrong(&mut self, what: &str, error: &Error) {
         self.all.push(Finding {
             pipeline: self.pipeline.clone(),
             what: what.into(),
             ok: false,
-            found: error.to_string(),
+            found: error.line_without("stream"),
             next: error.next().map(str::to_owned),
             kind: Some(error.kind()),
         });

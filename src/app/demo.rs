@@ -63,12 +63,12 @@ const QUESTIONS: [(&str, &str); 3] = [
     (
         "What was invoiced, paid and is open, per month and currency?",
         "select month_start as month, currency, invoices, round(invoiced, 2) as invoiced, round(paid, 2) as paid, \
-         round(open, 2) as open from invoiced_by_month order by currency, month_start desc limit 12",
+         round(open, 2) as open from invoiced_by_month order by month_start desc, currency limit 12",
     ),
     (
         "How has MRR developed?",
         "select month_start as month, currency, round(sum(mrr), 2) as mrr, count(*) as customers from mrr_monthly \
-         group by month_start, currency order by currency, month_start desc limit 12",
+         group by month_start, currency order by month_start desc, currency limit 12",
     ),
     (
         "Does every invoice add up? (rows here are documents that do not)",

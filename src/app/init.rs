@@ -25,6 +25,7 @@ pub struct Order {
     /// Connector's name.
     pub connector: String,
     /// Inputs and their values; of a secret the variable that holds it. A secret without a value gets a variable.
+    /// `base_url` is an input of every connector.
     pub settings: Vec<(String, String)>,
     /// Where rows go.
     pub target: Target,
@@ -140,9 +141,12 @@ fn variables(order: &Order, inputs: &[Input]) -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
+/// Takes the place of the provider's own address.
+const BASE_URL: &str = "base_url";
+
 /// The commented file.
 fn page(order: &Order, inputs: &[Input], streams: &[&str]) -> Result<String> {
-    let known: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
+    let known: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).chain([BASE_URL]).collect();
     if let Some((name, _)) = order.settings.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         return Err(Error::new(
             Kind::Invalid,
@@ -163,6 +167,10 @@ fn page(order: &Order, inputs: &[Input], streams: &[&str]) -> Result<String> {
         };
         let _ = write!(connection, "    # {}\n    {}: {value}\n", input.meaning, input.name);
     }
+    let base_url = match order.settings.iter().find(|(name, _)| name == BASE_URL) {
+        Some((_, url)) => format!("base_url: {url}"),
+        None => "# base_url: http://127.0.0.1:8080/api/v2".into(),
+    };
     let destination = match &order.target {
         Target::Lake(path) => {
             format!("{{ lake: {} }}\n# destination: {{ postgres: {{ env: DATABASE_URL }} }}", scalar(path))
@@ -182,7 +190,7 @@ source:
 {connection}    # Time zone of the provider's site: document dates are read in it
     time_zone: {zone}
     # Instead of the provider's own address, e.g. what `tidegate simulate` prints:
-    # base_url: http://127.0.0.1:8080/api/v2
+    {base_url}
   # Only some of the streams; without this line all of them:
   # streams: [{streams}]
   # Read nothing older:

@@ -6,7 +6,7 @@ use super::{
 use crate::{
     checkpoint::{Progress, Slice},
     decode::{Decoder, Keys, Page},
-    error::Result,
+    error::{Error, Kind, Result},
     load::Destination,
     manifest::{Cursor, Paging, Stream},
     pipeline::Pipeline,
@@ -39,6 +39,11 @@ pub struct StreamPlan {
     pub exact: bool,
     /// Why it cannot be planned.
     pub error: Option<String>,
+    /// What to do about it.
+    pub next: Option<String>,
+    /// Decides the exit code.
+    #[serde(skip)]
+    pub kind: Option<Kind>,
 }
 
 /// What the next sync of one pipeline would cost.
@@ -138,6 +143,8 @@ fn estimate(stream: &Stream, found: &Sampled, slices: &[Slice], watermark: Optio
         None if slices.is_empty() => None,
         None => Some(found.pages.iter().map(|p| in_slice(stream, p, slices)).sum()),
     };
+    let records = records.filter(|_| found.error.is_none());
+    let incremental = incremental && found.error.is_none();
     let each = bytes_seen.checked_div(records_seen).unwrap_or(0);
     StreamPlan {
         stream: stream.name.clone(),
@@ -146,7 +153,9 @@ fn estimate(stream: &Stream, found: &Sampled, slices: &[Slice], watermark: Optio
         requests: records.map(|r| r.div_ceil(size).max(1)).or(incremental.then_some(1)),
         bytes: records.map(|r| r * each),
         exact: stated.is_some() || whole,
-        error: found.error.as_ref().map(ToString::to_string),
+        error: found.error.as_ref().map(|e| e.line_without("stream")),
+        next: found.error.as_ref().and_then(Error::next).map(str::to_owned),
+        kind: found.error.as_ref().map(Error::kind),
     }
 }
 

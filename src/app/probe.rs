@@ -3,7 +3,7 @@ use crate::{
     checkpoint::{Checkpoint, FORMAT, Phase, Slice},
     decode::Page,
     error::{Error, Result},
-    extract::{Machine, Options, Setup, Step, StreamStart},
+    extract::{Limits, Machine, Options, Setup, Step, StreamStart},
     manifest::{Cursor, Stream},
     sync::Job,
     time::{Clock, Timestamp},
@@ -11,6 +11,9 @@ use crate::{
 };
 use futures::{StreamExt, stream::FuturesUnordered};
 use std::{collections::BTreeMap, sync::Arc};
+
+/// Someone waits for the answer, so fewer tries than a sync makes.
+const TRIES: u32 = 3;
 
 /// What a stream answered.
 #[derive(Default)]
@@ -29,7 +32,8 @@ pub(super) async fn sample<H: Http, C: Clock>(
     http: &H,
     clock: &C,
 ) -> Result<BTreeMap<String, Sampled>> {
-    let options = Options { slices: false, ..job.options.clone() };
+    let limits = Limits { tries: TRIES, ..job.options.limits.clone() };
+    let options = Options { slices: false, limits, ..job.options.clone() };
     let setup = Setup {
         connector: Arc::clone(&job.connector),
         inputs: job.inputs.clone(),

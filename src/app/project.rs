@@ -163,10 +163,15 @@ impl Project {
         Ok(resolved.into_iter().map(value).collect())
     }
 
+    /// The folder of a lake, without the `./` in the middle.
+    pub fn lake(&self, path: &Path) -> PathBuf {
+        self.dir.join(path).components().collect()
+    }
+
     /// The pipeline's destination, connected but not opened.
     pub async fn store(&self, pipeline: &Pipeline) -> Result<Store> {
         match &pipeline.destination {
-            DestinationSpec::Lake { path } => Ok(Store::Lake(Box::new(Lake::new(self.dir.join(path))))),
+            DestinationSpec::Lake { path } => Ok(Store::Lake(Box::new(Lake::new(self.lake(path))))),
             DestinationSpec::Postgres { url } => {
                 Ok(Store::Postgres(Box::new(Postgres::connect(&self.env.secret(url)?).await?)))
             }

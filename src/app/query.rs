@@ -31,7 +31,7 @@ impl Reader {
     /// Opens the pipeline's destination. Of a lake it sees the tables of every tenant and connection in it.
     pub async fn open(project: &Project, pipeline: &Pipeline) -> Result<Self> {
         match &pipeline.destination {
-            DestinationSpec::Lake { path } => Self::lake(project, &Lake::new(project.dir.join(path))).await,
+            DestinationSpec::Lake { path } => Self::lake(project, &Lake::new(project.lake(path))).await,
             DestinationSpec::Postgres { url } => {
                 let postgres = Postgres::connect(&project.env.secret(url)?).await?;
                 Ok(Self::Postgres(Box::new(postgres)))
@@ -59,6 +59,11 @@ impl Reader {
         let models = model::fitting(&names)?;
         let views: Vec<(&str, &str)> = models.iter().map(model::Model::view).collect();
         Ok(Self::Lake { engine: Box::new(Engine::lake(tables.clone(), &views).await?), guards })
+    }
+
+    /// True for a lake into which nothing was ever synced.
+    pub fn is_new(&self) -> bool {
+        matches!(self, Self::Lake { guards, .. } if guards.is_empty())
     }
 
     /// The answer to one SELECT; at least one batch, so that its columns are known.

@@ -5,6 +5,7 @@ use crate::{
     load::Destination,
     pipeline::Pipeline,
     sync::{self, Normalizers, Rebuilt},
+    time::{Clock, SystemClock},
 };
 
 /// Rebuilds the tables of these streams (all: none given); with `apply` false it only tells the difference.
@@ -25,7 +26,12 @@ pub async fn rebuild(
             done.push(sync::rebuild(&job, stream, &mut store, normalizers, apply).await?);
         }
         if apply && streams.is_empty() {
-            let run = serde_json::json!({ "status": "rebuilt", "rows_made_with": sync::made_with(&job.connector, job.facts.time_zone), "streams": done });
+            let run = serde_json::json!({
+                "status": "rebuilt",
+                "finished": SystemClock.now(),
+                "rows_made_with": sync::made_with(&job.connector, job.facts.time_zone),
+                "streams": done,
+            });
             store.record_run(&run).await?;
         }
         Ok(done)

@@ -8,6 +8,7 @@ use crate::{
         Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, StoredReject, lake::Lake,
         postgres::Postgres,
     },
+    model,
 };
 use arrow::array::{Array, AsArray, RecordBatch};
 use std::{fs, path::Path, sync::Arc};
@@ -21,6 +22,14 @@ pub enum Store {
 }
 
 impl Store {
+    /// Makes the models' views where they live in the destination, if any is missing or of another release.
+    pub async fn renew_models(&self) -> Result<()> {
+        let Self::Postgres(postgres) = self else { return Ok(()) };
+        let models = model::all()?;
+        let names: Vec<&str> = models.iter().map(|m| m.name.as_str()).collect();
+        postgres.renew_views(&names, &model::postgres_script(&models)).await.map(|_| ())
+    }
+
     /// Whether a sync could write here, in words. Leaves nothing behind.
     /// Fails `Destination` with what is missing and how to give it.
     pub async fn writable(&mut self) -> Result<String> {

@@ -1,7 +1,7 @@
 //! `tidegate sync`: every asked-for pipeline once.
 use super::project::{Narrow, Project};
 use crate::{
-    error::Result,
+    error::{Error, Kind, Result},
     http::{Client, Limits},
     pipeline::Pipeline,
     sync::{self, Normalizers, Outcome, Stop, Tools, progress::Progress, summary::Status},
@@ -24,6 +24,12 @@ pub async fn pipeline(
     let tools =
         Tools { http: &http, clock: &SystemClock, destination: &mut store, normalizers, report, stop };
     let mut outcome = sync::sync(&job, tools).await;
+    if outcome.summary.error.is_none()
+        && let Err(error) = store.renew_models().await
+    {
+        outcome.summary.error = Some(error.to_string());
+        outcome.error.get_or_insert(error);
+    }
     outcome.summary.next = next(pipeline, &outcome);
     Ok(outcome)
 }
@@ -41,7 +47,13 @@ fn next(pipeline: &Pipeline, outcome: &Outcome) -> Vec<String> {
             next.push(format!("tidegate status {name}"));
         }
         Status::Interrupted => next.push(format!("tidegate sync {name}")),
-        Status::Partial | Status::Failed => next.push(format!("tidegate check {name}")),
+        Status::Partial | Status::Failed => {
+            let again = |e: &Error| {
+                matches!(e.kind(), Kind::Budget | Kind::Transient | Kind::Throttled { .. } | Kind::Locked)
+            };
+            let verb = if outcome.error.as_ref().is_some_and(again) { "sync" } else { "check" };
+            next.push(format!("tidegate {verb} {name}"));
+        }
     }
     next
 }

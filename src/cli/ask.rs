@@ -53,10 +53,9 @@ pub fn order(
         {
             (Some(given), _) => Ok(given),
             (None, Some(dialog)) => dialog.ask(question, default),
-            (None, None) => Err(Error::new(Kind::Invalid, format!("{flag} is missing")).hint(format!(
-                "tidegate init --connector {} --name acme --destination lake:./lake",
-                connectors.first().unwrap_or(&"NAME")
-            ))),
+            (None, None) => Err(Error::new(Kind::Invalid, format!("{flag} is missing"))
+                .with("connectors", connectors.join(", "))
+                .hint("`tidegate init --help` shows whole commands; on a terminal it asks")),
         };
     let which = format!("Connector ({})", connectors.join(", "));
     let connector = get(typed.connector.clone(), "--connector", &which, connectors.first().copied())?;

@@ -70,6 +70,7 @@ impl Exit {
         match summary.status {
             Status::Completed if strict && summary.rejected() > 0 => Self::Rejects,
             Status::Completed => Self::Ok,
+            Status::Partial if error == Some(Kind::Budget) => Self::Budget,
             Status::Partial => Self::Partial,
             Status::Failed => error.map_or(Self::Partial, Self::of_kind),
             Status::Interrupted => Self::Interrupted,

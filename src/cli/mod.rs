@@ -42,8 +42,10 @@ pub fn start(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(cli: Cli, out: &Out) -> crate::error::Result<Exit> {
-    let filter = telemetry::directives(cli.global.verbose);
-    telemetry::init(cli.global.log_format.into(), filter, out.notes.colour, std::io::stderr)?;
+    // A process that runs for months tells what it does without being asked.
+    let least = u8::from(matches!(cli.command, args::Command::Run(_)));
+    let filter = telemetry::directives(cli.global.verbose.max(least));
+    telemetry::init(cli.global.log_format.into(), filter, out.notes.colour, out.log_writer())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
         crate::error::Error::new(crate::error::Kind::Bug, "cannot start the runtime").because(e)
     })?;

@@ -203,6 +203,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
     async fn walk(&mut self, machine: &mut Machine) -> Result<()> {
         let http = self.tools.http;
         let mut flights = FuturesUnordered::new();
+        let mut reason = progress::Reason::default();
         loop {
             if !self.interrupted && *self.tools.stop.borrow() {
                 self.interrupted = true;
@@ -219,7 +220,8 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
                 Step::Failed { stream, error } => self.failed(&stream, error),
                 Step::WaitUntil(until) => {
                     if flights.is_empty() {
-                        (self.tools.report)(Progress::Waiting { until, why: "rate limit".into() });
+                        let why = reason.of(until, &machine.budget()).to_owned();
+                        (self.tools.report)(Progress::Waiting { until, why });
                     }
                     if let Some(reply) = self.next_reply(&mut flights, Some(until)).await {
                         machine.reply(reply.0, self.tools.clock.now(), reply.1);
@@ -276,9 +278,10 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
     }
 
     fn failed(&mut self, stream: &str, error: Error) {
-        (self.tools.report)(Progress::StreamFailed { stream: stream.to_owned(), error: error.to_string() });
+        let line = error.line_without("stream");
+        (self.tools.report)(Progress::StreamFailed { stream: stream.to_owned(), error: line.clone() });
         if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == stream) {
-            summary.error = Some(error.to_string());
+            summary.error = Some(line);
         }
         if self.failure.is_none() {
             self.failure = Some(error);

@@ -1,5 +1,5 @@
 //! What a running sync tells whoever watches. Plain data: watching changes nothing.
-use crate::time::Timestamp;
+use crate::{extract::Facts, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Something happened.
@@ -26,7 +26,7 @@ pub enum Progress {
     Waiting {
         /// Until then.
         until: Timestamp,
-        /// A few words for a person: `rate limit`, `provider asked us to wait`.
+        /// A few words for a person.
         why: String,
     },
     /// A commit is durable.
@@ -52,4 +52,31 @@ pub enum Progress {
         /// One line.
         error: String,
     },
+}
+
+/// Why nothing is sent: what happened since the wait before.
+#[derive(Default)]
+pub(super) struct Reason {
+    until: Option<Timestamp>,
+    retries: u64,
+    throttles: u64,
+    words: &'static str,
+}
+
+impl Reason {
+    /// The words for a wait until then.
+    pub(super) fn of(&mut self, until: Timestamp, facts: &Facts) -> &'static str {
+        if self.until.replace(until) == Some(until) {
+            return self.words;
+        }
+        self.words = if facts.throttles > self.throttles {
+            "the provider asked us to slow down"
+        } else if facts.retries > self.retries {
+            "a request failed and is tried again"
+        } else {
+            "the request budget is used up for now"
+        };
+        (self.retries, self.throttles) = (facts.retries, facts.throttles);
+        self.words
+    }
 }

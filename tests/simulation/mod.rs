@@ -4,4 +4,5 @@
 mod chaos;
 mod crash;
 mod harness;
+mod pace;
 mod rows;

@@ -1,5 +1,6 @@
 //! Arguments of what a newcomer types first: `demo`, `init`, `simulate`.
 use crate::app::init::Target;
+use crate::sim::world::Size;
 use clap::{Args, ValueHint};
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -11,9 +12,9 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 Nothing leaves this machine. Run it again whenever you like: it begins anew.")]
 pub struct Demo {
-    /// Where the demo keeps its files
-    #[arg(long, value_name = "DIR", default_value = "demo", value_hint = ValueHint::DirPath)]
-    pub dir: PathBuf,
+    /// Where the demo keeps its files, below the folder of -C
+    #[arg(long = "dir", value_name = "DIR", default_value = "demo", value_hint = ValueHint::DirPath)]
+    pub folder: PathBuf,
     /// Another seed makes another company
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -35,7 +36,7 @@ pub struct Init {
     /// What to read from
     #[arg(long, value_name = "NAME")]
     pub connector: Option<String>,
-    /// An input of the connector; repeat it. A secret takes the name of an environment variable
+    /// An input of the connector, or base_url; repeat it. A secret takes the name of an environment variable
     #[arg(long = "set", value_name = "INPUT=VALUE")]
     pub settings: Vec<Setting>,
     /// Where to write: lake:FOLDER, or postgres:VARIABLE (the variable holds the URL)
@@ -68,8 +69,8 @@ pub struct Simulate {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// small, medium, large, or customers=N
-    #[arg(long, default_value = "small")]
-    pub size: String,
+    #[arg(long, default_value = "small", value_parser = size)]
+    pub size: Size,
     /// What goes wrong, separated by commas; `all` for everything
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub chaos: Vec<String>,
@@ -97,6 +98,10 @@ impl FromStr for Setting {
             _ => Err("expected INPUT=VALUE, for example site=acme-test".into()),
         }
     }
+}
+
+fn size(text: &str) -> Result<Size, String> {
+    Size::parse(text).map_err(|_| "expected small, medium, large or customers=N".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -14,6 +14,8 @@ use crate::{
     error::{Error, Kind, Result},
 };
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use indicatif::MultiProgress;
+use progress::LogWriter;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -67,8 +69,8 @@ pub struct Out {
     pub notes: Look,
     /// `-o`.
     pub output: Output,
-    /// Progress is drawn in place.
-    pub live: bool,
+    /// Where progress is drawn in place, for the whole process; None: it is not.
+    pub live: Option<MultiProgress>,
     /// Progress is shown at all.
     pub progress: bool,
 }
@@ -90,7 +92,7 @@ impl Out {
             data,
             notes,
             output: global.output,
-            live: io::stderr().is_terminal() && !dumb,
+            live: (io::stderr().is_terminal() && !dumb).then(MultiProgress::new),
             progress: !global.no_progress,
         }
     }
@@ -99,13 +101,23 @@ impl Out {
         let mut out = io::stdout().lock();
         written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
     }
-    /// A line to stderr.
+    /// A line to stderr, above whatever is drawn there.
     pub fn note(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let _ = self.log_writer().write_all(format!("{text}\n").as_bytes());
+    }
+    /// Where log lines go, so that they do not cut through what is drawn in place.
+    pub fn log_writer(&self) -> LogWriter {
+        LogWriter::new(self.live.clone())
     }
     /// A JSON document and a line break to stdout.
     pub fn json<T: Serialize>(&self, value: &T) -> Result<()> {
         let text = serde_json::to_string_pretty(value)
+            .map_err(|e| Error::new(Kind::Bug, "a result cannot be written as JSON").because(e))?;
+        self.data(&format!("{text}\n"))
+    }
+    /// The same on one line, for one of many documents.
+    pub fn json_line<T: Serialize>(&self, value: &T) -> Result<()> {
+        let text = serde_json::to_string(value)
             .map_err(|e| Error::new(Kind::Bug, "a result cannot be written as JSON").because(e))?;
         self.data(&format!("{text}\n"))
     }

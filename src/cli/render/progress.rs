@@ -25,10 +25,10 @@ pub enum View {
 impl View {
     /// The one that fits where stderr goes.
     pub fn new(out: &Out) -> Self {
-        match (out.progress, out.live) {
+        match (out.progress, &out.live) {
             (false, _) => Self::Silent,
-            (true, false) => Self::Lines(Lines::new(out.notes)),
-            (true, true) => Self::Live(Live::new(out.notes)),
+            (true, None) => Self::Lines(Lines::new(out.notes)),
+            (true, Some(bars)) => Self::Live(Live::new(out.notes, bars.clone())),
         }
     }
     /// Shows one event.
@@ -46,14 +46,7 @@ impl View {
     /// Removes what was drawn in place.
     pub fn finish(&mut self) {
         if let Self::Live(live) = self {
-            let _ = live.bars.clear();
-        }
-    }
-    /// Where log lines go, so that they do not cut through the bars.
-    pub fn log_writer(&self) -> LogWriter {
-        match self {
-            Self::Live(live) => LogWriter(Some(live.bars.clone())),
-            Self::Silent | Self::Lines(_) => LogWriter(None),
+            live.clear();
         }
     }
 }
@@ -99,12 +92,14 @@ impl Tally {
 pub struct Lines {
     look: Look,
     streams: BTreeMap<String, Tally>,
+    /// Why the last stream failed that did.
+    failed: String,
 }
 
 impl Lines {
     /// Nothing said yet.
     pub fn new(look: Look) -> Self {
-        Self { look, streams: BTreeMap::new() }
+        Self { look, streams: BTreeMap::new(), failed: String::new() }
     }
     /// The line to write for this event, if it is worth one.
     pub fn line(&mut self, now: Timestamp, event: &Progress) -> Option<String> {
@@ -114,7 +109,13 @@ impl Lines {
                 self.streams.insert(stream.clone(), Tally { said: Some(now), ..Tally::default() });
                 return None;
             }
-            Progress::StreamFailed { stream, error } => return Some(format!("{stream}: failed: {error}")),
+            Progress::StreamFailed { stream, error } if *error == self.failed => {
+                return Some(format!("{stream}: failed, for the same reason"));
+            }
+            Progress::StreamFailed { stream, error } => {
+                self.failed.clone_from(error);
+                return Some(format!("{stream}: failed: {error}"));
+            }
             Progress::StreamDone { stream } => (stream, true),
             Progress::Page { stream, .. } | Progress::Committed { stream, .. } => (stream, false),
         };
@@ -146,11 +147,17 @@ pub struct Live {
 }
 
 impl Live {
-    fn new(look: Look) -> Self {
-        let bars = MultiProgress::new();
+    fn new(look: Look, bars: MultiProgress) -> Self {
         let notice = bars.add(ProgressBar::new_spinner());
         notice.set_style(style("{wide_msg}"));
         Self { look, bars, streams: BTreeMap::new(), notice }
+    }
+    /// The drawing place outlives this view, so every bar leaves it.
+    fn clear(&self) {
+        for bar in self.streams.values().map(|(bar, _)| bar).chain([&self.notice]) {
+            bar.finish_and_clear();
+            self.bars.remove(bar);
+        }
     }
     fn show(&mut self, now: Timestamp, event: &Progress) {
         match event {
@@ -202,6 +209,13 @@ fn style(template: &str) -> ProgressStyle {
 /// Writes log lines to stderr, above the bars if there are any.
 #[derive(Clone)]
 pub struct LogWriter(Option<MultiProgress>);
+
+impl LogWriter {
+    /// None: nothing is drawn in place.
+    pub(super) fn new(bars: Option<MultiProgress>) -> Self {
+        Self(bars)
+    }
+}
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -7,10 +7,9 @@ use std::time::Duration;
 pub fn text(summary: &Summary, look: &Look) -> String {
     let mut text = format!("{}\n\n", title(summary, look));
     text.push_str(&streams(summary, look).draw(look));
-    for stream in &summary.streams {
-        if let Some(error) = &stream.error {
-            text.push_str(&format!("\n{} {}: {error}", look.red("failed:"), stream.stream));
-        }
+    let failed = summary.streams.iter().filter_map(|s| Some((s.stream.as_str(), s.error.as_deref()?)));
+    for (streams, error) in together(failed) {
+        text.push_str(&format!("\n{} {}: {error}", look.red("failed:"), streams.join(", ")));
     }
     if let Some(error) = &summary.error {
         text.push_str(&format!("\n{} {error}", look.red("error:")));
@@ -25,6 +24,18 @@ pub fn text(summary: &Summary, look: &Look) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Streams that failed for the same reason, told once.
+pub fn together<'a>(failed: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(Vec<&'a str>, &'a str)> {
+    let mut groups: Vec<(Vec<&str>, &str)> = Vec::new();
+    for (stream, error) in failed {
+        match groups.iter_mut().find(|(_, told)| *told == error) {
+            Some((streams, _)) => streams.push(stream),
+            None => groups.push((vec![stream], error)),
+        }
+    }
+    groups
 }
 
 fn title(summary: &Summary, look: &Look) -> String {

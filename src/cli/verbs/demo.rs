@@ -11,7 +11,7 @@ use crate::{
         render::{figures, progress::View, rows, summary},
     },
     error::Result,
-    sim::{chaos::Knob, world::Size},
+    sim::chaos::Knob,
     time::{Clock, SystemClock},
 };
 
@@ -29,13 +29,15 @@ pub(super) async fn demo(scene: &Scene<'_>, asked: &Demo) -> Result<Exit> {
             }
             scene => {
                 view.finish();
+                view = View::new(out);
                 told.extend(record(&scene));
                 if text { out.data(&act(out, &scene)) } else { Ok(()) }
             }
         };
         failed = failed.take().or(shown.err());
     };
-    demo::demo(&asked.dir, asked.seed, scene.stop.clone(), &mut show).await?;
+    let dir = scene.global.dir.join(&asked.folder);
+    demo::demo(&dir, asked.seed, scene.stop.clone(), &mut show).await?;
     if let Some(error) = failed {
         return Err(error);
     }
@@ -43,7 +45,7 @@ pub(super) async fn demo(scene: &Scene<'_>, asked: &Demo) -> Result<Exit> {
         out.json(&told)?;
         return Ok(Exit::Ok);
     }
-    let dir = asked.dir.display();
+    let dir = dir.display();
     out.data(&format!(
         "\n{}\n  tidegate -C {dir} query \"select * from ar_open order by balance desc limit 10\"\n  \
          tidegate -C {dir} status\n  tidegate -C {dir} quarantine list {PIPELINE}\n  tidegate schema invoices\n  \
@@ -63,7 +65,11 @@ fn act(out: &crate::cli::render::Out, scene: &demo::Scene<'_>) -> String {
         ),
         demo::Scene::Syncing(title) => format!("\n{}\n", bold(title)),
         demo::Scene::Progress(_) => String::new(),
-        demo::Scene::Synced(outcome) => summary::text(&outcome.summary, &out.data),
+        demo::Scene::Synced(outcome) => {
+            let mut shown = outcome.summary.clone();
+            shown.next.clear();
+            summary::text(&shown, &out.data)
+        }
         demo::Scene::Passed(new) => {
             let new: Vec<String> = new
                 .iter()
@@ -118,12 +124,12 @@ pub(super) async fn simulate(scene: &Scene<'_>, asked: &Simulate) -> Result<Exit
     let order = simulate::Order {
         port: asked.port,
         seed: asked.seed,
-        size: Size::parse(&asked.size)?,
+        size: asked.size,
         knobs,
         advance: asked.advance,
     };
     let served = simulate::prepare(order, SystemClock.now()).await?;
-    let access = served.access();
+    let (access, address) = (served.access(), served.address);
     let out = scene.out;
     if out.output == Output::Json {
         out.json(&serde_json::json!({
@@ -135,10 +141,15 @@ pub(super) async fn simulate(scene: &Scene<'_>, asked: &Simulate) -> Result<Exit
             "chargebee  base_url: {}   key: {}\nbillsby    base_url: {}   key: {}\n",
             access.chargebee_url, access.chargebee_key, access.billsby_url, access.billsby_key
         ))?;
-        out.note(
-            "put base_url under source.connection of a pipeline and the key into its variable; Ctrl-C stops.\n\
-             time passes by: curl -X POST 'http://HOST:PORT/_sim/advance?days=30'",
-        );
+        out.note(&format!(
+            "a pipeline of it:     tidegate init --connector chargebee --name acme --set site=acme-test \
+             --set base_url={} --destination lake:./lake\n\
+             its key:              export ACME_API_KEY={}\n\
+             a month passes:       curl -X POST 'http://{address}/_sim/advance?days=30'\n\
+             troubles end:         curl -X POST 'http://{address}/_sim/quiet'\n\
+             Ctrl-C stops.",
+            access.chargebee_url, access.chargebee_key
+        ));
     }
     let mut stop = scene.stop.clone();
     let stopped = async move { drop(stop.wait_for(|s| *s).await) };

@@ -70,9 +70,11 @@ fn run_line(run: &serde_json::Value, now: Timestamp) -> Vec<String> {
         let counts = streams.into_iter().flatten().filter_map(|s| s.get(key)?.as_u64());
         counts.sum::<u64>().to_string()
     };
+    let failed = run.get("streams").and_then(|s| s.as_array()).into_iter().flatten();
+    let error = failed.chain([run]).filter_map(|s| s.get("error")?.as_str()).last().unwrap_or_default();
     let ended = run.get("finished").and_then(serde_json::Value::as_i64).map(Timestamp);
     let ended = ended.map_or_else(String::new, |t| figures::relative(t, now));
-    vec![text("status"), ended, sum("changed"), sum("rejected"), text("error")]
+    vec![text("status"), ended, sum("changed"), sum("rejected"), error.to_owned()]
 }
 
 /// The named pipeline, or the only one. Several on one destination share its tables, so any of them will do.
@@ -98,7 +100,11 @@ pub(super) async fn query(scene: &Scene<'_>, asked: &Query) -> Result<Exit> {
         }
     };
     let (project, pipeline) = one_pipeline(scene, asked.pipeline.as_ref())?;
-    let batches = Reader::open(&project, &pipeline).await?.query(&sql).await?;
+    let reader = Reader::open(&project, &pipeline).await?;
+    let batches = reader.query(&sql).await?;
+    if reader.is_new() {
+        scene.out.note(&format!("nothing was synced yet: tidegate sync {}", pipeline.name));
+    }
     if let Some(first) = batches.first() {
         scene.out.rows(&first.schema(), &batches, &asked.rows)?;
     }

@@ -104,6 +104,10 @@ pub(super) async fn quarantine(scene: &Scene<'_>, asked: &Quarantine) -> Result<
             }
             let batch = rejects(&all)?;
             scene.out.rows(&batch.schema(), std::slice::from_ref(&batch), rows)?;
+            if let Some((pipeline, first)) = all.first().filter(|_| scene.out.output == Output::Text) {
+                scene.out.note(&format!("next: tidegate quarantine show {pipeline} {}", first.id));
+                scene.out.note(&format!("next: tidegate quarantine redrive {pipeline}"));
+            }
         }
         Quarantine::Show { pipeline, id } => {
             let stored = app::quarantine::show(&project, &project.pipeline(pipeline)?, id).await?;

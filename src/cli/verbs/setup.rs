@@ -1,12 +1,12 @@
 //! `init`, `check`, `plan`: everything before the first sync.
 use super::Scene;
 use crate::{
-    app::{self, project::Narrow},
+    app::{self, plan::PipelinePlan, project::Narrow},
     cli::{
         args::{Init, Names, Output, Plan},
         ask,
         exit::Exit,
-        render::{figures, table::Table},
+        render::{Look, figures, summary, table::Table},
     },
     error::Result,
     http::{Client, Limits},
@@ -60,8 +60,9 @@ pub(super) async fn check(scene: &Scene<'_>, asked: &Names) -> Result<Exit> {
         table.row(vec![finding.pipeline.clone(), finding.what.clone(), mark, finding.found.clone()]);
     }
     scene.out.table(&table)?;
-    let wrong = all.iter().filter(|f| !f.ok);
-    wrong.filter_map(|f| f.next.as_ref()).for_each(|next| scene.out.note(&format!("next: {next}")));
+    let mut hints: Vec<&str> = all.iter().filter_map(|f| f.next.as_deref()).collect();
+    hints.dedup();
+    hints.iter().for_each(|hint| scene.out.note(&format!("next: {hint}")));
     if exit == Exit::Ok {
         scene.out.note(&format!("next: tidegate plan {0}, then tidegate sync {0}", names.join(" ")));
     }
@@ -76,37 +77,55 @@ pub(super) async fn plan(scene: &Scene<'_>, asked: &Plan) -> Result<Exit> {
     for pipeline in project.pipelines(&asked.pipelines)? {
         all.push(app::plan::plan(&project, &pipeline, &narrow, &http, &SystemClock).await?);
     }
+    let exit = all.iter().flat_map(|p| &p.streams).find_map(|s| s.kind).map_or(Exit::Ok, Exit::of_kind);
     if scene.out.output == Output::Json {
         scene.out.json(&all)?;
-        return Ok(Exit::Ok);
+        return Ok(exit);
     }
+    for plan in &all {
+        scene.out.data(&drawn(plan, &scene.out.data))?;
+        let mut hints: Vec<&str> = plan.streams.iter().filter_map(|s| s.next.as_deref()).collect();
+        hints.dedup();
+        hints.iter().for_each(|hint| scene.out.note(&format!("next: {hint}")));
+        if plan.streams.iter().all(|s| s.error.is_none()) {
+            scene.out.note(&format!("next: tidegate sync {}", plan.pipeline));
+        }
+    }
+    Ok(exit)
+}
+
+fn drawn(plan: &PipelinePlan, look: &Look) -> String {
     let about = |n: Option<u64>, exact: bool, show: fn(u64) -> String| match n {
         None => "?".to_owned(),
         Some(n) if exact => show(n),
         Some(n) => format!("~{}", show(n)),
     };
-    for plan in &all {
-        let mut table =
-            Table::new().text("stream").text("what").number("records").number("requests").number("bytes");
-        for s in &plan.streams {
-            let what = s.error.clone().unwrap_or_else(|| s.what.clone());
-            let cells = [
-                about(s.records, s.exact, figures::grouped),
-                about(s.requests, s.exact, figures::grouped),
-                about(s.bytes, false, figures::bytes),
-            ];
-            table.row([s.stream.clone(), what].into_iter().chain(cells).collect());
-        }
-        scene.out.data(&format!("{}\n", scene.out.data.bold(&plan.pipeline)))?;
-        scene.out.table(&table)?;
-        scene.out.data(&format!(
-            "about {} requests, {} at the request budget, {} of bodies; ? cannot be told before it is read\n",
-            figures::grouped(plan.requests),
-            figures::length(Duration::from_secs_f64(plan.minutes * 60.0)),
-            figures::bytes(plan.bytes),
-        ))?;
-        scene.out.note(&format!("next: tidegate sync {}", plan.pipeline));
+    let mut table =
+        Table::new().text("stream").text("what").number("records").number("requests").number("bytes");
+    for s in &plan.streams {
+        let cells = [
+            about(s.records, s.exact, figures::grouped),
+            about(s.requests, s.exact, figures::grouped),
+            about(s.bytes, false, figures::bytes),
+        ];
+        table.row([s.stream.clone(), s.what.clone()].into_iter().chain(cells).collect());
     }
-    let failed = all.iter().flat_map(|p| &p.streams).any(|s| s.error.is_some());
-    Ok(if failed { Exit::Partial } else { Exit::Ok })
+    let mut text = format!("{}\n{}", look.bold(&plan.pipeline), table.draw(look));
+    let pace = figures::length(Duration::from_secs_f64(plan.minutes * 60.0));
+    text.push_str(&format!(
+        "about {} requests, {pace} at the request budget",
+        figures::grouped(plan.requests)
+    ));
+    if plan.bytes > 0 {
+        text.push_str(&format!(", {} of bodies", figures::bytes(plan.bytes)));
+    }
+    if plan.streams.iter().any(|s| s.records.is_none()) {
+        text.push_str("; ? cannot be told before it is read");
+    }
+    text.push('\n');
+    let failed = plan.streams.iter().filter_map(|s| Some((s.stream.as_str(), s.error.as_deref()?)));
+    for (streams, error) in summary::together(failed) {
+        text.push_str(&format!("{} {}: {error}\n", look.red("failed:"), streams.join(", ")));
+    }
+    text
 }

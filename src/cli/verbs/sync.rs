@@ -8,7 +8,7 @@ use crate::{
         render::{progress::View, summary},
     },
     error::Result,
-    sync::{Normalizers, Outcome},
+    sync::{Normalizers, Outcome, summary::StreamSummary},
     time::{Clock, SystemClock},
 };
 
@@ -47,7 +47,7 @@ pub(super) async fn sync(scene: &Scene<'_>, asked: &Sync) -> Result<Exit> {
 }
 
 /// The summary on stdout; what stopped it on stderr.
-pub(super) fn show(scene: &Scene<'_>, outcome: &Outcome) -> Result<()> {
+fn show(scene: &Scene<'_>, outcome: &Outcome) -> Result<()> {
     match scene.out.output {
         Output::Json => scene.out.json(&outcome.summary)?,
         Output::Text => scene.out.data(&summary::text(&outcome.summary, &scene.out.data))?,
@@ -63,16 +63,34 @@ pub(super) async fn run(scene: &Scene<'_>, asked: &Run) -> Result<Exit> {
     let pipelines = project.pipelines(&asked.pipelines)?;
     let tell = |event: app::run::Event| match event {
         app::run::Event::Due { pipeline, at } => tracing::info!(%pipeline, %at, "waiting for the schedule"),
-        app::run::Event::Ended { pipeline, outcome: Ok(outcome) } => {
-            tracing::info!(%pipeline, status = outcome.summary.status.name(), "synced");
-            if let Err(error) = show(scene, &outcome) {
-                scene.out.error(&error);
-            }
-        }
-        app::run::Event::Ended { pipeline, outcome: Err(error) } => {
-            tracing::error!(%pipeline, %error, "the sync could not begin");
-        }
+        app::run::Event::Ended { pipeline, outcome } => ended(scene, &pipeline, outcome),
     };
     app::run::run(&project, pipelines, &SystemClock, scene.stop.clone(), &tell).await?;
     Ok(Exit::Interrupted)
+}
+
+/// One log line; under `-o json` the summary too, on one line of stdout.
+fn ended(scene: &Scene<'_>, pipeline: &str, outcome: Result<Box<Outcome>>) {
+    let error = match &outcome {
+        Ok(outcome) => {
+            let summary = &outcome.summary;
+            let sum = |count: fn(&StreamSummary) -> u64| summary.streams.iter().map(count).sum::<u64>();
+            let (changed, deleted) = (sum(|s| s.changed), sum(|s| s.deleted));
+            let (requests, rejected) = (sum(|s| s.requests), summary.rejected());
+            let status = summary.status.name();
+            tracing::info!(%pipeline, status, requests, changed, deleted, rejected, "synced");
+            let written = match scene.out.output {
+                Output::Json => scene.out.json_line(summary),
+                Output::Text => Ok(()),
+            };
+            if let Err(error) = written {
+                scene.out.error(&error);
+            }
+            outcome.error.as_ref()
+        }
+        Err(error) => Some(error),
+    };
+    if let Some(error) = error {
+        tracing::error!(%pipeline, %error, next = error.next(), "the sync failed");
+    }
 }

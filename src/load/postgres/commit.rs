@@ -9,6 +9,7 @@ use super::{
     scan, state,
 };
 use crate::{
+    entity::Entity,
     error::{Error, Kind, Result},
     load::{Commit, Committed},
 };
@@ -175,7 +176,8 @@ async fn write(
     let feeds = feeds_of(commit).or_else(|| open.feeds.get(&commit.stream).cloned());
     if let (Some(found), Some(feeds)) = (&commit.scan, feeds) {
         let main = open.entity(&feeds.main)?;
-        let children = feeds.children.iter().map(|child| open.child(&feeds, child)).collect::<Result<Vec<_>>>()?;
+        let children =
+            feeds.children.iter().map(|child| open.child(&feeds, child)).collect::<Result<Vec<_>>>()?;
         scan::bury(conn, target, &commit.stream, found, main, &children, &mut done).await?;
     }
     Ok(done)

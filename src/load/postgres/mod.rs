@@ -17,6 +17,7 @@ mod rows;
 mod scan;
 mod session;
 mod state;
+mod views;
 
 use crate::{
     checkpoint::Checkpoint,

@@ -17,8 +17,8 @@ use sqlx::{
 use std::{collections::BTreeMap, sync::Arc};
 
 const MIGRATIONS: &str = "tidegate.migrations";
-/// Held while unified tables are made or grown.
-const DDL_LOCK: i64 = 0x7469_6465_6761_7465;
+/// Held while tables or views are made or grown.
+pub(super) const DDL_LOCK: i64 = 0x7469_6465_6761_7465;
 const NAME_BYTES_MAX: usize = 63;
 
 fn migrator() -> Migrator {

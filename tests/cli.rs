@@ -1,0 +1,10 @@
+//! The real binary against a provider behind a real socket.
+mod database;
+mod exits;
+mod faces;
+mod faults;
+mod kills;
+mod records;
+mod site;
+mod stage;
+mod tables;

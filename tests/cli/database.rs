@@ -1,0 +1,104 @@
+//! Postgres as the destination of the real binary.
+use super::{
+    site::Served,
+    stage::{Running, Stage},
+    tables,
+};
+use crate::postgres_server::Database;
+use sqlx::{Executor, PgConnection};
+
+fn stage(site: &Served, database: &Database) -> Stage {
+    let stage = Stage::simulated(&site.chargebee());
+    let env = stage.read(".env");
+    stage.write(".env", &format!("{env}DATABASE_URL={}\n", database.url()));
+    stage.edit("{ lake: ./lake }", "{ postgres: { env: DATABASE_URL } }");
+    stage
+}
+
+async fn run(conn: &mut PgConnection, sql: &str) {
+    conn.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.unwrap();
+}
+
+async fn text(conn: &mut PgConnection, sql: &str) -> String {
+    let sql = sqlx::AssertSqlSafe(format!("select coalesce(string_agg(v::text, ' '), '') from ({sql}) q(v)"));
+    sqlx::query_scalar(sql).fetch_one(conn).await.unwrap()
+}
+
+/// Rows of the models, and of the tables without what differs from run to run, as JSON in a fixed order.
+fn answers(stage: &Stage) -> Vec<String> {
+    let tables = ["customers", "subscriptions", "invoices", "invoice_line_items", "payments", "credit_notes"];
+    let models = ["v_invoices", "invoiced_by_month", "ar_open", "mrr_monthly", "reconcile_invoices"];
+    let names = tables.into_iter().chain(models);
+    names
+        .map(|name| tables::select(stage, &format!("select * from {name}")).len().to_string() + name)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_do_no_harm_and_models_answer_as_in_a_lake() {
+    let (site, database) = (Served::company(60), Database::new().await);
+    let stage = stage(&site, &database);
+    for number in [3, 6] {
+        let gate = site.gate(number);
+        let mut sync: Running = stage.start(&["sync"]);
+        if gate.reached_before(|| sync.ended()) {
+            sync.kill();
+        }
+    }
+    site.hook(|_, _| None);
+    stage.run(&["sync"]).expect(0);
+    let again = stage.run(&["sync", "-o", "json"]).expect(0).json();
+    let changed = again["streams"].as_array().unwrap().iter().map(|s| s["changed"].as_u64().unwrap());
+    assert_eq!(changed.sum::<u64>(), 0);
+    let lake = Stage::simulated(&site.chargebee());
+    lake.run(&["sync"]).expect(0);
+    let found = tokio::task::spawn_blocking(move || (answers(&stage), answers(&lake))).await.unwrap();
+    assert_eq!(found.0, found.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_is_missing_or_of_another_release_is_made_again() {
+    let (site, database) = (Served::company(5), Database::new().await);
+    let stage = stage(&site, &database);
+    stage.run(&["sync"]).expect(0);
+    let mut conn = database.session().await;
+    let made = "select count(*) from pg_views where schemaname = 'billing'";
+    let names = text(&mut conn, made).await;
+    run(&mut conn, "drop view billing.ar_open").await;
+    stage.run(&["sync"]).expect(0);
+    assert_eq!(text(&mut conn, made).await, names);
+
+    // Another release: another text, and columns that cannot be replaced in place.
+    run(
+        &mut conn,
+        "drop view billing.ar_open; create view billing.ar_open as select 1 as one; \
+        update tidegate.views set script_hash = 0",
+    )
+    .await;
+    stage.run(&["sync"]).expect(0);
+    assert_eq!(text(&mut conn, "select count(*) from billing.ar_open where customer_id is null").await, "0");
+
+    run(
+        &mut conn,
+        "drop view billing.ar_open; create view billing.ar_open as select 1 as one; \
+        create view public.mine as select one from billing.ar_open; \
+        update tidegate.views set script_hash = 0",
+    )
+    .await;
+    let done = stage.run(&["sync"]).expect(8);
+    assert!(done.err.contains("making its views") && done.err.contains("mine"), "{}", done.err);
+    assert_eq!(text(&mut conn, "select one from public.mine").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_not_there_is_8_and_its_password_is_not_printed() {
+    let (site, database) = (Served::company(3), Database::new().await);
+    let stage = stage(&site, &database);
+    stage.write(".env", "ACME_KEY=x\nDATABASE_URL=postgres://someone:planted-password@127.0.0.1:9/nothing\n");
+    for command in [&["sync", "-vvv"][..], &["check"], &["status", "-o", "json"]] {
+        let done = stage.run(command);
+        let code = if command[0] == "check" { 3 } else { 8 };
+        let done = done.expect(code);
+        assert!(!done.err.contains("planted-password") && !done.out.contains("planted-password"));
+    }
+}
