@@ -7,6 +7,12 @@ use crate::{
     sync::{Normalizers, Redriven, redrive},
 };
 
+use arrow::{
+    array::{ArrayRef, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Schema},
+};
+use std::sync::Arc;
+
 /// Refused records of a pipeline, oldest first; of these streams only, unless empty.
 pub async fn list(project: &Project, pipeline: &Pipeline, streams: &[String]) -> Result<Vec<StoredReject>> {
     let mut store = project.store(pipeline).await?;
@@ -56,4 +62,25 @@ pub async fn redrive_all(
     let done = work.await;
     store.close().await?;
     done
+}
+
+/// Refused records of pipelines as rows, without their bodies.
+pub fn batch(all: &[(String, StoredReject)]) -> Result<RecordBatch> {
+    type Read = fn(&(String, StoredReject)) -> Option<String>;
+    let columns: [(&str, Read); 8] = [
+        ("pipeline", |(pipeline, _)| Some(pipeline.clone())),
+        ("id", |(_, s)| Some(s.id.clone())),
+        ("stream", |(_, s)| Some(s.reject.stream.clone())),
+        ("key", |(_, s)| s.reject.key.clone()),
+        ("rule", |(_, s)| Some(s.reject.rule.clone())),
+        ("pointer", |(_, s)| Some(s.reject.pointer.clone())),
+        ("message", |(_, s)| Some(s.reject.message.clone())),
+        ("asked_at", |(_, s)| Some(s.reject.asked_at.to_string())),
+    ];
+    let schema =
+        Schema::new(columns.iter().map(|(n, _)| Field::new(*n, DataType::Utf8, true)).collect::<Vec<_>>());
+    let arrays =
+        columns.iter().map(|(_, read)| Arc::new(all.iter().map(read).collect::<StringArray>()) as ArrayRef);
+    RecordBatch::try_new(Arc::new(schema), arrays.collect())
+        .map_err(|e| Error::new(Kind::Bug, "cannot lay out rejects").because(e))
 }

@@ -32,7 +32,7 @@ async fn tables_are_made_once_however_many_processes_start() {
         where n.nspname in ('billing', 'history', 'raw', 'tidegate') and c.relkind = 'r' and not exists \
         (select 1 from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' \
         where i.indrelid = c.oid and a.attnum = any(i.indkey))";
-    assert_eq!(one(&mut sql, keyless).await, "tidegate.migrations");
+    assert_eq!(one(&mut sql, keyless).await, "tidegate.migrations tidegate.views");
     let comment = "select col_description('billing.bills'::regclass, 5)";
     assert_eq!(one(&mut sql, comment).await, "The row's note");
     let collation = "select distinct collation_name from information_schema.columns \

@@ -1,48 +1,21 @@
 //! `state`, `quarantine`, `rebuild`.
 use super::{Scene, confirmed};
 use crate::{
-    app,
+    app::{self, project::Project},
     cli::{
-        args::{Output, Quarantine, Rebuild, State},
+        args::{Names, Output, Quarantine, Rebuild, State},
         exit::Exit,
         render::table::Table,
     },
     error::{Error, Kind, Result},
-    load::StoredReject,
     sync::Normalizers,
 };
-use arrow::{
-    array::{ArrayRef, RecordBatch, StringArray},
-    datatypes::{DataType, Field, Schema},
-};
-use std::{fs, sync::Arc};
+use std::fs;
 
 pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
     let project = scene.project()?;
     match asked {
-        State::List(names) => {
-            let mut table =
-                Table::new().text("pipeline").text("stream").text("data through").text("checkpoint");
-            let mut all = Vec::new();
-            for pipeline in project.pipelines(&names.pipelines)? {
-                let exported = app::state::export(&project, &pipeline).await?;
-                for (stream, checkpoint) in &exported.checkpoints {
-                    let through = checkpoint.watermark().map_or_else(|| "-".into(), |t| t.to_string());
-                    table.row(vec![
-                        pipeline.name.clone(),
-                        stream.clone(),
-                        through,
-                        app::status::phase(Some(checkpoint)),
-                    ]);
-                }
-                all.push(exported);
-            }
-            match scene.out.output {
-                Output::Json => scene.out.json(&all)?,
-                Output::Text if table.is_empty() => scene.out.note("nothing was synced yet: tidegate sync"),
-                Output::Text => scene.out.table(&table)?,
-            }
-        }
+        State::List(names) => state_list(scene, &project, names).await?,
         State::Show { pipeline, stream } => {
             let pipeline = project.pipeline(pipeline)?;
             scene.out.json(&app::state::show(&project, &pipeline, stream).await?)?;
@@ -90,6 +63,30 @@ pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
+async fn state_list(scene: &Scene<'_>, project: &Project, names: &Names) -> Result<()> {
+    let mut table = Table::new().text("pipeline").text("stream").text("data through").text("checkpoint");
+    let mut all = Vec::new();
+    for pipeline in project.pipelines(&names.pipelines)? {
+        let exported = app::state::export(project, &pipeline).await?;
+        for (stream, checkpoint) in &exported.checkpoints {
+            let through = checkpoint.watermark().map_or_else(|| "-".into(), |t| t.to_string());
+            table.row(vec![
+                pipeline.name.clone(),
+                stream.clone(),
+                through,
+                app::status::phase(Some(checkpoint)),
+            ]);
+        }
+        all.push(exported);
+    }
+    match scene.out.output {
+        Output::Json => scene.out.json(&all)?,
+        Output::Text if table.is_empty() => scene.out.note("nothing was synced yet: tidegate sync"),
+        Output::Text => scene.out.table(&table)?,
+    }
+    Ok(())
+}
+
 pub(super) async fn quarantine(scene: &Scene<'_>, asked: &Quarantine) -> Result<Exit> {
     let project = scene.project()?;
     match asked {
@@ -102,7 +99,7 @@ pub(super) async fn quarantine(scene: &Scene<'_>, asked: &Quarantine) -> Result<
             if all.is_empty() && scene.out.output == Output::Text {
                 scene.out.note("no record is in quarantine");
             }
-            let batch = rejects(&all)?;
+            let batch = app::quarantine::batch(&all)?;
             scene.out.rows(&batch.schema(), std::slice::from_ref(&batch), rows)?;
             if let Some((pipeline, first)) = all.first().filter(|_| scene.out.output == Output::Text) {
                 scene.out.note(&format!("next: tidegate quarantine show {pipeline} {}", first.id));
@@ -150,26 +147,6 @@ pub(super) async fn quarantine(scene: &Scene<'_>, asked: &Quarantine) -> Result<
         }
     }
     Ok(Exit::Ok)
-}
-
-fn rejects(all: &[(String, StoredReject)]) -> Result<RecordBatch> {
-    type Read = fn(&(String, StoredReject)) -> Option<String>;
-    let columns: [(&str, Read); 8] = [
-        ("pipeline", |(pipeline, _)| Some(pipeline.clone())),
-        ("id", |(_, s)| Some(s.id.clone())),
-        ("stream", |(_, s)| Some(s.reject.stream.clone())),
-        ("key", |(_, s)| s.reject.key.clone()),
-        ("rule", |(_, s)| Some(s.reject.rule.clone())),
-        ("pointer", |(_, s)| Some(s.reject.pointer.clone())),
-        ("message", |(_, s)| Some(s.reject.message.clone())),
-        ("asked_at", |(_, s)| Some(s.reject.asked_at.to_string())),
-    ];
-    let schema =
-        Schema::new(columns.iter().map(|(n, _)| Field::new(*n, DataType::Utf8, true)).collect::<Vec<_>>());
-    let arrays =
-        columns.iter().map(|(_, read)| Arc::new(all.iter().map(read).collect::<StringArray>()) as ArrayRef);
-    RecordBatch::try_new(Arc::new(schema), arrays.collect())
-        .map_err(|e| Error::new(Kind::Bug, "cannot lay out rejects").because(e))
 }
 
 pub(super) async fn rebuild(scene: &Scene<'_>, asked: &Rebuild) -> Result<Exit> {

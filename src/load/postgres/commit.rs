@@ -178,7 +178,7 @@ async fn write(
         let main = open.entity(&feeds.main)?;
         let children =
             feeds.children.iter().map(|child| open.child(&feeds, child)).collect::<Result<Vec<_>>>()?;
-        scan::bury(conn, target, &commit.stream, found, main, &children, &mut done).await?;
+        scan::bury(conn, target, commit, found, main, &children, &mut done).await?;
     }
     Ok(done)
 }

@@ -12,14 +12,14 @@ use crate::{
     entity::Entity,
     error::{Error, Kind},
     id::Owner,
-    load::{Committed, CompleteScan, GUARD_ROWS, TOMBSTONE_XOR, key_hash},
+    load::{Commit, Committed, CompleteScan, GUARD_ROWS, TOMBSTONE_XOR, key_hash},
     time::Timestamp,
 };
-use arrow::array::StringArray;
+use arrow::array::{AsArray, StringArray};
 use chrono::NaiveDateTime;
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgConnection};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// A living row that the scan did not see.
 struct Missing {
@@ -28,19 +28,20 @@ struct Missing {
     version: i64,
 }
 
-/// Marks what is missing. Fails `Guard` when that is too large a share.
+/// Marks what is missing; rows of the same commit were just returned by the provider, so none of them is.
+/// Fails `Guard` when that is too large a share.
 pub(super) async fn bury(
     conn: &mut PgConnection,
     target: &Target<'_>,
-    stream: &str,
+    commit: &Commit,
     scan: &CompleteScan,
     main: &Entity,
     children: &[Arc<Entity>],
     done: &mut Committed,
 ) -> Result<(), Fault> {
     let table = target.table(main)?;
-    let (living, missing) = missing(conn, target.owner, &table, scan).await?;
-    guard(target.owner, stream, scan, living, missing.len() as u64)?;
+    let (living, missing) = missing(conn, target.owner, &table, scan, &incoming(commit)).await?;
+    guard(target.owner, &commit.stream, scan, living, missing.len() as u64)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -58,9 +59,16 @@ pub(super) async fn bury(
         }
     }
     if target.keep_raw {
-        done.bytes += raw(conn, target, stream, scan, &missing).await?;
+        done.bytes += raw(conn, target, &commit.stream, scan, &missing).await?;
     }
     Ok(())
+}
+
+/// Keys of the commit's main rows.
+fn incoming(commit: &Commit) -> HashSet<u128> {
+    let ids =
+        commit.rows.as_ref().and_then(|r| r.main.column_by_name("id")).and_then(|c| c.as_string_opt::<i32>());
+    ids.into_iter().flat_map(|ids| ids.iter().flatten().map(key_hash)).collect()
 }
 
 /// The number of living rows, and those that are missing. A state greater than the tombstone's stays.
@@ -69,6 +77,7 @@ async fn missing(
     owner: &Owner,
     table: &Table<'_>,
     scan: &CompleteScan,
+    incoming: &HashSet<u128>,
 ) -> Result<(u64, Vec<Missing>), Fault> {
     let mut rows =
         sqlx::query_as::<_, (String, String, i64, NaiveDateTime, i64)>(AssertSqlSafe(table.living()))
@@ -81,7 +90,8 @@ async fn missing(
         living += 1;
         let stored: State = (version, stamp(at).0, hash);
         let tombstone: State = (version, scan.asked_at.0, hash ^ TOMBSTONE_XOR);
-        if !scan.seen.contains(&key_hash(&id)) && tombstone > stored {
+        let key = key_hash(&id);
+        if !scan.seen.contains(&key) && !incoming.contains(&key) && tombstone > stored {
             missing.push(Missing { id, tid, version });
         }
     }
