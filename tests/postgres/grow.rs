@@ -1,13 +1,13 @@
 //! Migrations, and tables that follow their entities.
 use super::{
     connect, entities, kind, one, opened,
-    rows::{Row, bills, commit, owner},
+    rows::{Row, bills, commit, line, owner},
 };
 use crate::postgres_server::Database;
 use sqlx::Executor;
 use std::sync::Arc;
 use tidegate::{
-    entity::{Column, ColumnType, Entity, OnBad},
+    entity::{Column, ColumnType, Entity, OnBad, Parent},
     error::Kind,
     load::{Destination, Layer},
 };
@@ -115,4 +115,21 @@ async fn a_name_that_postgres_would_cut_is_refused() {
     assert_eq!(error.kind(), Kind::Invalid);
     assert!(error.to_string().contains("63 bytes"), "{error}");
     pg.open(&who, &[with(&"n".repeat(63), ColumnType::Text)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_hangs_children_on_another_column_finds_them_by_an_index() {
+    let (db, who) = (Database::new().await, owner("acme"));
+    let (mut pg, _) = opened(&db, &who).await;
+    let mut sql = db.session().await;
+    let leading = "select a.attname from pg_index i join pg_attribute a on a.attrelid = i.indrelid \
+        and a.attnum = i.indkey[0] where i.indrelid = 'billing.bill_lines'::regclass order by 1";
+    assert_eq!(one(&mut sql, leading).await, "bill_id tenant_id");
+    let mut other = commit(&who, 5, &[Row::new("b1", 1, 10, 7)], &[line("l1", "b1", 1)]);
+    other.stream = "notes".into();
+    let child = &mut other.rows.as_mut().unwrap().children[0].0;
+    let parent = Some(Parent { entity: "bills".into(), column: "provider".into() });
+    *child = Arc::new(Entity { parent, ..child.as_ref().clone() });
+    pg.commit(other).await.unwrap();
+    assert_eq!(one(&mut sql, leading).await, "bill_id provider tenant_id");
 }

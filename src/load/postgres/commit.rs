@@ -4,6 +4,7 @@
 use super::{
     Feeds, Open, Postgres,
     fault::{Class, Fault},
+    prepare,
     rebuild::Rebuild,
     rows::{self, Target},
     scan, state,
@@ -101,6 +102,11 @@ impl<F: Into<Fault>> From<F> for Torn {
 }
 
 async fn attempt(conn: &mut PgConnection, open: &mut Open, commit: &Commit) -> Result<Committed, Torn> {
+    if let Some(rows) = &commit.rows
+        && feeds_of(commit).as_ref() != open.feeds.get(&commit.stream)
+    {
+        prepare::parent_indexes(conn, &rows.children).await?;
+    }
     if let Some(rebuild) = open.rebuild.as_mut().filter(|r| r.stream == commit.stream) {
         rebuild.prepare(conn, commit).await?;
     }

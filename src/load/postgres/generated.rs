@@ -4,6 +4,7 @@
 //! load meets: keys are looked up one by one (`cross join lateral .. offset 0` is a nested loop over an index by
 //! construction), and rows found are changed by their `ctid`, which needs no plan at all. The index on a child's
 //! parent starts with the parent's column, so that the two indexes of a table never answer the same question.
+use super::session::hash64;
 use crate::{
     entity::{Entity, PREFIX, SUFFIX},
     load::Layer,
@@ -104,14 +105,25 @@ impl<'a> Table<'a> {
                 "create table {table} ({columns});\ncreate index on {table} (tenant_id, connection_id, \"id\");\n"
             ),
         };
-        if let (Layer::Current, Some(parent)) = (layer, self.parent()) {
-            sql.push_str(&format!("create index on {table} ({parent}, tenant_id, connection_id);\n"));
+        if let (Layer::Current, Some((_, index))) = (layer, self.parent_index()) {
+            sql.push_str(&index);
         }
         sql.push_str(&format!("comment on table {table} is {};\n", literal(&self.entity.meaning)));
         for column in wanted(self.entity, layer) {
             sql.push_str(&self.comment(layer, &column));
         }
         sql
+    }
+    /// Name and statement of the index that finds the children of a parent. None for a main entity.
+    pub(super) fn parent_index(&self) -> Option<(String, String)> {
+        let column = &self.entity.parent.as_ref()?.column;
+        let name = quoted(&format!("{:.40}_by_{:016x}", self.entity.name, hash64(column.as_bytes())));
+        let sql = format!(
+            "create index if not exists {name} on {} ({}, tenant_id, connection_id);\n",
+            self.current,
+            quoted(column)
+        );
+        Some((format!("billing.{name}"), sql))
     }
     fn comment(&self, layer: Layer, column: &Wanted) -> String {
         let name = quoted(&column.name);

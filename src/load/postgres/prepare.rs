@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Kind, Result},
     load::Layer,
 };
+use arrow::array::RecordBatch;
 use sqlx::{
     AssertSqlSafe, Connection, Executor, PgConnection,
     migrate::{MigrateError, Migrator},
@@ -112,6 +113,26 @@ pub(super) async fn tables(conn: &mut PgConnection, entities: &[Arc<Entity>]) ->
     let sql = missing(entities, &found(&mut tx).await?)?;
     tx.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
     tx.commit().await?;
+    Ok(())
+}
+
+/// Makes the indexes that find the children of a parent where a stream hangs them on another column than the entity
+/// names: without one, every lookup of a parent would read the whole table.
+pub(super) async fn parent_indexes(
+    conn: &mut PgConnection,
+    children: &[(Arc<Entity>, RecordBatch)],
+) -> Result<(), Fault> {
+    for (child, _) in children {
+        let Some((name, sql)) = Table::of(child).parent_index() else { continue };
+        let there: bool =
+            sqlx::query_scalar("select to_regclass($1) is not null").bind(name).fetch_one(&mut *conn).await?;
+        if !there {
+            let mut tx = conn.begin().await?;
+            sqlx::query("select pg_advisory_xact_lock($1)").bind(DDL_LOCK).execute(&mut *tx).await?;
+            tx.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+            tx.commit().await?;
+        }
+    }
     Ok(())
 }
 
