@@ -47,7 +47,7 @@ struct Server {
 }
 
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    std::env::var_os(name).and_then(|value| value.into_string().ok())
 }
 
 fn server() -> &'static Server {
