@@ -1,5 +1,5 @@
 //! Arguments of what a newcomer types first: `demo`, `init`, `simulate`.
-use crate::app::init::Target;
+use crate::{app::init::Target, sim::world::Size};
 use clap::{Args, ValueHint};
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -68,8 +68,8 @@ pub struct Simulate {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// small, medium, large, or customers=N
-    #[arg(long, default_value = "small")]
-    pub size: String,
+    #[arg(long, default_value = "small", value_parser = size)]
+    pub size: Size,
     /// What goes wrong, separated by commas; `all` for everything
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub chaos: Vec<String>,
@@ -97,6 +97,10 @@ impl FromStr for Setting {
             _ => Err("expected INPUT=VALUE, for example site=acme-test".into()),
         }
     }
+}
+
+fn size(text: &str) -> Result<Size, String> {
+    Size::parse(text).map_err(|_| "expected small, medium, large or customers=N".into())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

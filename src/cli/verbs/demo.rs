@@ -11,7 +11,7 @@ use crate::{
         render::{figures, progress::View, rows, summary},
     },
     error::Result,
-    sim::{chaos::Knob, world::Size},
+    sim::chaos::Knob,
     time::{Clock, SystemClock},
 };
 
@@ -30,7 +30,12 @@ pub(super) async fn demo(scene: &Scene<'_>, asked: &Demo) -> Result<Exit> {
             scene => {
                 view.finish();
                 view = View::new(out);
-                if text { out.data(&act(out, &scene)) } else { Ok(told.extend(record(&scene))) }
+                if text {
+                    out.data(&act(out, &scene))
+                } else {
+                    told.extend(record(&scene));
+                    Ok(())
+                }
             }
         };
         failed = failed.take().or(shown.err());
@@ -123,7 +128,7 @@ pub(super) async fn simulate(scene: &Scene<'_>, asked: &Simulate) -> Result<Exit
     let order = simulate::Order {
         port: asked.port,
         seed: asked.seed,
-        size: Size::parse(&asked.size)?,
+        size: asked.size,
         knobs,
         advance: asked.advance,
     };

@@ -71,7 +71,7 @@ fn run_line(run: &serde_json::Value, now: Timestamp) -> Vec<String> {
         counts.sum::<u64>().to_string()
     };
     let failed = run.get("streams").and_then(|s| s.as_array()).into_iter().flatten();
-    let error = failed.chain([run]).filter_map(|s| s.get("error")?.as_str()).last().unwrap_or_default();
+    let error = failed.chain([run]).filter_map(|s| s.get("error")?.as_str()).next_back().unwrap_or_default();
     let ended = run.get("finished").and_then(serde_json::Value::as_i64).map(Timestamp);
     let ended = ended.map_or_else(String::new, |t| figures::relative(t, now));
     vec![text("status"), ended, sum("changed"), sum("rejected"), error.to_owned()]
