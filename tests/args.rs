@@ -8,7 +8,6 @@ use tidegate::{
         exit::{Exit, TABLE},
     },
     error::Kind,
-    sim::world::Size,
 };
 
 fn typed(line: &str) -> Command {
@@ -181,7 +180,7 @@ fn arguments_arrive_as_typed() {
     };
     assert_eq!(
         (simulate.port, simulate.size, simulate.advance),
-        (0, Size { customers: 500 }, Some(Duration::from_secs(2_592_000)))
+        (0, tidegate::sim::world::Size { customers: 500 }, Some(Duration::from_secs(2_592_000)))
     );
     assert_eq!(simulate.chaos, ["throttle", "cut_body"]);
     let Command::Init(init) =

@@ -27,6 +27,7 @@ pub async fn pipeline(
     if outcome.summary.error.is_none()
         && let Err(error) = store.renew_models().await
     {
+        outcome.summary.status = Status::Failed;
         outcome.summary.error = Some(error.to_string());
         outcome.error.get_or_insert(error);
     }

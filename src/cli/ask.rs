@@ -55,7 +55,10 @@ pub fn order(
             (None, Some(dialog)) => dialog.ask(question, default),
             (None, None) => Err(Error::new(Kind::Invalid, format!("{flag} is missing"))
                 .with("connectors", connectors.join(", "))
-                .hint("`tidegate init --help` shows whole commands; on a terminal it asks")),
+                .hint(format!(
+                    "tidegate init --connector {} --name acme --destination lake:./lake",
+                    connectors.last().unwrap_or(&"NAME")
+                ))),
         };
     let which = format!("Connector ({})", connectors.join(", "));
     let connector = get(typed.connector.clone(), "--connector", &which, connectors.first().copied())?;

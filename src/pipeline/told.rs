@@ -89,6 +89,7 @@ fn ours(kind: &str) -> &str {
         "string" | "string scalar" => "text",
         "map" | "mapping start" => "`key: value` lines",
         "sequence" | "sequence start" => "a list",
+        "u32" | "u64" | "usize" => "a whole number",
         "integer" | "f64" | "floating point" => "a number",
         other => other,
     }

@@ -229,7 +229,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
                 }
                 Step::Idle => match self.next_reply(&mut flights, None).await {
                     Some((ticket, answer)) => machine.reply(ticket, self.tools.clock.now(), answer),
-                    None if self.interrupted => {}
+                    None if self.interrupted || *self.tools.stop.borrow() => {}
                     None => {
                         return Err(Error::new(
                             Kind::Bug,

@@ -86,7 +86,7 @@ async fn a_view_that_is_missing_or_of_another_release_is_made_again() {
     )
     .await;
     let done = stage.run(&["sync"]).expect(8);
-    assert!(done.err.contains("making its views") && done.err.contains("mine"), "{}", done.err);
+    assert!(done.err.contains("a view reads it") && done.err.contains("mine"), "{}", done.err);
     assert_eq!(text(&mut conn, "select one from public.mine").await, "1");
 }
 

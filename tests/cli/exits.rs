@@ -55,7 +55,7 @@ fn one_stream_that_fails_is_4_and_the_others_are_there() {
     });
     let done = stage.run(&["sync", "-o", "json"]).expect(4);
     assert_eq!(done.json()["status"], "partial");
-    assert!(done.error()["context"]["url"].as_str().unwrap().ends_with("/credit_notes"));
+    assert!(done.error()["context"]["url"].as_str().unwrap().contains("/credit_notes?"));
     assert!(!tables::select(&stage, "select id from invoices").is_empty());
 
     site.hook(|_, _| None);
@@ -85,7 +85,7 @@ fn a_used_up_request_budget_is_7_and_repeating_goes_on() {
         let done = stage.run(&["sync", "--max-requests", "8"]);
         codes.push(done.code.unwrap());
         if codes.last() == Some(&7) {
-            assert!(done.err.contains("tidegate sync"), "{}", done.err);
+            assert!(done.out.contains("next: tidegate sync acme"), "{}", done.out);
         }
     }
     codes.pop();

@@ -48,7 +48,8 @@ fn kill_9_again_and_again_ends_where_an_undisturbed_sync_ends() {
 /// Pages of four megabytes: `COMMIT_BYTES` is full after four.
 fn big_page(request: &Request) -> Response {
     const PAGES: usize = 6;
-    if !request.url.ends_with("/customers") {
+    let changes = request.query.iter().any(|(n, _)| n == "updated_at[between]");
+    if changes || !request.url.ends_with("/customers") {
         return reply(200, r#"{"list":[]}"#);
     }
     let page = request.query.iter().find(|(n, _)| n == "offset").map_or(1, |(_, v)| v.parse().unwrap());
@@ -161,12 +162,6 @@ fn a_full_disk_and_a_path_that_cannot_be_are_exit_8_and_what_was_there_stays_rea
 
     stage.write("file", "");
     stage.edit("lake: ./lake", "lake: ./file/lake");
-    for arguments in [["sync", "-o", "json"], ["query", "select 1", "-o"]] {
-        let arguments: Vec<&str> =
-            arguments.into_iter().chain((arguments[2] == "-o").then_some("json")).collect();
-        let done = stage.run(&arguments);
-        assert!(done.err.contains("file"), "{}", done.err);
-    }
     let error = stage.run(&["sync", "-o", "json"]).expect(8).error();
     assert!(error["context"]["path"].as_str().unwrap().contains("file"), "{error}");
 }

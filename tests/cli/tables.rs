@@ -1,23 +1,34 @@
 //! What a lake holds, as JSON by table: the same for every way that leads there.
 use super::stage::Stage;
+use arrow::array::RecordBatch;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tidegate::{
     app::{project::Project, query::Reader},
     cli::{args::Format, render::rows},
+    load::{Destination, Layer, lake::Lake},
 };
 
 /// When and in which commit a row came differs from run to run; nothing else may.
 const OF_THE_RUN: [&str; 2] = ["observed_at", "commit_no"];
 
-/// Current rows and history of every table, in one consistent state.
+/// Current rows and history of every table, read as the next sync would read them.
 pub(crate) fn all(stage: &Stage) -> BTreeMap<String, Vec<String>> {
     let project = Project::open(&stage.path(".")).unwrap();
-    let names: Vec<String> = project.catalog.entities.keys().cloned().collect();
-    let pairs = names.iter().flat_map(|n| [n.clone(), format!("history_{n}")]);
-    let questions: Vec<(String, String)> = pairs.map(|t| (t.clone(), format!("select * from {t}"))).collect();
-    let answers = ask(&project, &questions.iter().map(|(_, sql)| sql.as_str()).collect::<Vec<_>>());
-    questions.into_iter().map(|(name, _)| name).zip(answers).collect()
+    let owner = project.pipeline("acme").unwrap().owner;
+    let entities: Vec<_> = project.catalog.entities.values().cloned().collect();
+    let mut lake = Lake::new(stage.path("lake"));
+    let mut all = BTreeMap::new();
+    runtime().block_on(async {
+        lake.open(&owner, &entities).await.unwrap();
+        for entity in &entities {
+            for (layer, prefix) in [(Layer::Current, ""), (Layer::History, "history_")] {
+                let batches = lake.read(entity, layer).await.unwrap();
+                all.insert(format!("{prefix}{}", entity.name), texts(&batches));
+            }
+        }
+    });
+    all
 }
 
 /// Number of rows over all current tables and histories.
@@ -33,21 +44,30 @@ pub(crate) fn select(stage: &Stage, sql: &str) -> Vec<Value> {
 }
 
 fn ask(project: &Project, questions: &[&str]) -> Vec<Vec<String>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let reader = Reader::open(project, &project.pipeline("acme").unwrap()).await.unwrap();
         let mut answers = Vec::new();
         for sql in questions {
             let batches = reader.query(sql).await.unwrap();
-            let mut text = Vec::new();
-            assert!(rows::write(&mut text, &batches[0].schema(), &batches, Format::Json).is_ok());
-            let found: Vec<Value> = serde_json::from_slice(&text).unwrap();
-            let mut found: Vec<String> = found.into_iter().map(bare).collect();
-            found.sort();
-            answers.push(found);
+            answers.push(texts(&batches));
         }
         answers
     })
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Sorted.
+fn texts(batches: &[RecordBatch]) -> Vec<String> {
+    let Some(first) = batches.first() else { return Vec::new() };
+    let mut text = Vec::new();
+    assert!(rows::write(&mut text, &first.schema(), batches, Format::Json).is_ok());
+    let found: Vec<Value> = serde_json::from_slice(&text).unwrap();
+    let mut found: Vec<String> = found.into_iter().map(bare).collect();
+    found.sort();
+    found
 }
 
 fn bare(mut row: Value) -> String {

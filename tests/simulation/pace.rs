@@ -18,7 +18,7 @@ const START: Timestamp = Timestamp::from_secs(1_750_000_000);
 fn small_pages(stream: &Arc<Stream>) -> Arc<Stream> {
     let mut stream = stream.as_ref().clone();
     let (Paging::Token { size, .. } | Paging::PageNumber { size, .. }) = &mut stream.paging;
-    size.value = 3;
+    size.value = 1;
     Arc::new(stream)
 }
 

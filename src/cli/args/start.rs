@@ -1,6 +1,5 @@
 //! Arguments of what a newcomer types first: `demo`, `init`, `simulate`.
-use crate::app::init::Target;
-use crate::sim::world::Size;
+use crate::{app::init::Target, sim::world::Size};
 use clap::{Args, ValueHint};
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -101,7 +100,7 @@ impl FromStr for Setting {
 }
 
 fn size(text: &str) -> Result<Size, String> {
-    Size::parse(text).map_err(|_| "expected small, medium, large or customers=N".to_owned())
+    Size::parse(text).map_err(|_| "expected small, medium, large or customers=N".into())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

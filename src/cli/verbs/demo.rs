@@ -30,8 +30,12 @@ pub(super) async fn demo(scene: &Scene<'_>, asked: &Demo) -> Result<Exit> {
             scene => {
                 view.finish();
                 view = View::new(out);
-                told.extend(record(&scene));
-                if text { out.data(&act(out, &scene)) } else { Ok(()) }
+                if text {
+                    out.data(&act(out, &scene))
+                } else {
+                    told.extend(record(&scene));
+                    Ok(())
+                }
             }
         };
         failed = failed.take().or(shown.err());

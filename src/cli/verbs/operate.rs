@@ -3,7 +3,7 @@ use super::{Scene, confirmed};
 use crate::{
     app::{self, project::Project},
     cli::{
-        args::{Names, Output, Quarantine, Rebuild, State},
+        args::{Output, Quarantine, Rebuild, State},
         exit::Exit,
         render::table::Table,
     },
@@ -15,7 +15,7 @@ use std::fs;
 pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
     let project = scene.project()?;
     match asked {
-        State::List(names) => state_list(scene, &project, names).await?,
+        State::List(names) => listed(scene, &project, &names.pipelines).await?,
         State::Show { pipeline, stream } => {
             let pipeline = project.pipeline(pipeline)?;
             scene.out.json(&app::state::show(&project, &pipeline, stream).await?)?;
@@ -28,7 +28,8 @@ pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
                 &format!("Read {what} of {} from the beginning at the next sync?", pipeline.name),
             )?;
             let reset = app::state::reset(&project, &pipeline, streams).await?;
-            scene.out.note(&format!("reset: {}\nnext: tidegate sync {}", reset.join(", "), pipeline.name));
+            let said = format!("reset: {}\nnext: tidegate sync {}", reset.join(", "), pipeline.name);
+            told(scene, &serde_json::json!({ "reset": reset }), &said)?;
         }
         State::Export { pipeline, out } => {
             let exported = app::state::export(&project, &project.pipeline(pipeline)?).await?;
@@ -42,11 +43,9 @@ pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
                             .with("file", file.display())
                             .because(e)
                     })?;
-                    scene.out.note(&format!(
-                        "{} checkpoints written to {}",
-                        exported.checkpoints.len(),
-                        file.display()
-                    ));
+                    let count = exported.checkpoints.len();
+                    let said = format!("{count} checkpoints written to {}", file.display());
+                    told(scene, &serde_json::json!({ "file": file, "checkpoints": count }), &said)?;
                 }
             }
         }
@@ -57,16 +56,17 @@ pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
             })?;
             confirmed(*yes, &format!("Replace the checkpoints of {}?", pipeline.name))?;
             let streams = app::state::import(&project, &pipeline, &text).await?;
-            scene.out.note(&format!("imported: {}", streams.join(", ")));
+            let said = format!("imported: {}", streams.join(", "));
+            told(scene, &serde_json::json!({ "imported": streams }), &said)?;
         }
     }
     Ok(Exit::Ok)
 }
 
-async fn state_list(scene: &Scene<'_>, project: &Project, names: &Names) -> Result<()> {
+async fn listed(scene: &Scene<'_>, project: &Project, names: &[String]) -> Result<()> {
     let mut table = Table::new().text("pipeline").text("stream").text("data through").text("checkpoint");
     let mut all = Vec::new();
-    for pipeline in project.pipelines(&names.pipelines)? {
+    for pipeline in project.pipelines(names)? {
         let exported = app::state::export(project, &pipeline).await?;
         for (stream, checkpoint) in &exported.checkpoints {
             let through = checkpoint.watermark().map_or_else(|| "-".into(), |t| t.to_string());
@@ -80,11 +80,24 @@ async fn state_list(scene: &Scene<'_>, project: &Project, names: &Names) -> Resu
         all.push(exported);
     }
     match scene.out.output {
-        Output::Json => scene.out.json(&all)?,
-        Output::Text if table.is_empty() => scene.out.note("nothing was synced yet: tidegate sync"),
-        Output::Text => scene.out.table(&table)?,
+        Output::Json => scene.out.json(&all),
+        Output::Text if table.is_empty() => {
+            scene.out.note("nothing was synced yet: tidegate sync");
+            Ok(())
+        }
+        Output::Text => scene.out.table(&table),
     }
-    Ok(())
+}
+
+/// What was done: a document for a program, a sentence for a person.
+fn told(scene: &Scene<'_>, document: &serde_json::Value, sentence: &str) -> Result<()> {
+    match scene.out.output {
+        Output::Json => scene.out.json(document),
+        Output::Text => {
+            scene.out.note(sentence);
+            Ok(())
+        }
+    }
 }
 
 pub(super) async fn quarantine(scene: &Scene<'_>, asked: &Quarantine) -> Result<Exit> {

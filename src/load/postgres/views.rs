@@ -3,11 +3,13 @@
 //! Knows names and a script; what the views mean is decided elsewhere. Absent on purpose: cascades, so a view that
 //! somebody built on ours is never dropped.
 use super::{Postgres, fault::Fault, prepare::DDL_LOCK, session::hash64};
-use crate::error::Result;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use crate::error::{Error, Kind, Result};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgDatabaseError};
 
 /// A view cannot be replaced in place because its columns changed.
 const COLUMNS_CHANGED: &str = "42P16";
+/// A view cannot be dropped because another reads it.
+const OTHERS_DEPEND: &str = "2BP01";
 
 impl Postgres {
     /// Runs `script`, which makes or renews the views `names` of schema `billing`, unless they stand as it says.
@@ -37,8 +39,8 @@ async fn renew(conn: &mut PgConnection, names: &[&str], script: &str) -> Result<
         Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some(COLUMNS_CHANGED) => {
             attempt.rollback().await?;
             for name in names.iter().rev() {
-                tx.execute(sqlx::raw_sql(AssertSqlSafe(format!("drop view if exists billing.{name}"))))
-                    .await?;
+                let drop = sqlx::raw_sql(AssertSqlSafe(format!("drop view if exists billing.{name}")));
+                tx.execute(drop).await.map_err(|e| held(e, name))?;
             }
             tx.execute(sqlx::raw_sql(AssertSqlSafe(script))).await?;
         }
@@ -54,6 +56,25 @@ async fn renew(conn: &mut PgConnection, names: &[&str], script: &str) -> Result<
     .await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// Names whoever reads the view, which only the detail of Postgres' message tells.
+fn held(e: sqlx::Error, name: &str) -> Fault {
+    let detail = e
+        .as_database_error()
+        .and_then(|e| e.try_downcast_ref::<PgDatabaseError>())
+        .filter(|e| e.code() == OTHERS_DEPEND)
+        .and_then(|e| e.detail().map(str::to_owned));
+    match detail {
+        None => e.into(),
+        Some(detail) => Error::new(
+            Kind::Destination,
+            format!("the columns of billing.{name} change, and a view reads it"),
+        )
+        .with("detail", detail.lines().collect::<Vec<_>>().join("; "))
+        .hint("rows are committed; drop that view, run `tidegate sync` again, then make it anew")
+        .into(),
+    }
 }
 
 /// Whether every view is there, made by a script of this hash.
