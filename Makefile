@@ -12,7 +12,7 @@ test:
 
 # Release build; prints figures beside floors measured in the same run.
 bench:
-	cargo bench --locked
+	cargo bench --locked --bench bench
 
 # More seeds than `make test`: make sim SEEDS=10000
 SEEDS ?= 1000

@@ -79,7 +79,8 @@ impl Http for Client {
         let mut answer = self.inner.get(url).headers(headers).send().await.map_err(failed)?;
         let status = answer.status().as_u16();
         let headers = readable(answer.headers());
-        let mut body = BytesMut::new();
+        let announced = answer.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+        let mut body = BytesMut::with_capacity(announced.min(self.limits.body_bytes));
         while let Some(chunk) = answer.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > self.limits.body_bytes {
                 return Err(Error::new(Kind::Drift, "the response is larger than allowed")

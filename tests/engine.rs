@@ -146,7 +146,11 @@ async fn wrong_names_get_the_nearest_right_one() {
             "column `id` exists in two tables",
             "write the table before it: table.id",
         ),
-        ("selec 1", "query is not valid SQL", ""),
+        (
+            "selec 1",
+            "query is not valid SQL",
+            "write one SELECT, for example: select * from invoices limit 10",
+        ),
     ];
     for (sql, what, hint) in cases {
         let e = error(&engine, sql).await;

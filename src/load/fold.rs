@@ -15,8 +15,34 @@ use arrow::{
 };
 use std::{
     collections::{HashMap, HashSet},
+    hash::{BuildHasherDefault, Hasher},
     sync::Arc,
 };
+
+/// Hashes what is a hash already: a key of `key_hash`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.0 = self.0.rotate_left(8) ^ u64::from(*b));
+    }
+    fn write_u64(&mut self, half: u64) {
+        self.0 = half;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "half of a good hash is one")]
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+/// Something by key.
+pub(super) type KeyMap<V> = HashMap<u128, V, BuildHasherDefault<KeyHasher>>;
+/// Keys.
+pub(super) type KeySet = HashSet<u128, BuildHasherDefault<KeyHasher>>;
 
 /// `op` of a history row that states what the row is now.
 pub(super) const UPSERT: &str = "upsert";
@@ -53,7 +79,7 @@ pub(super) struct Held<P> {
 }
 
 /// Held rows by `key_hash` of their id.
-pub(super) type HeldRows<P> = HashMap<u128, Held<P>>;
+pub(super) type HeldRows<P> = KeyMap<Held<P>>;
 
 /// The columns of a batch that decide. The batch may hold more, or only these.
 pub(super) struct Keys<'a> {
@@ -117,8 +143,8 @@ impl<'a> Keys<'a> {
     fn alive(&self, row: usize) -> bool {
         self.deleted_at.is_null(row)
     }
-    fn all(&self) -> Result<HashSet<u128>> {
-        let keys: HashSet<u128> = (0..self.len()).map(|row| self.key(row)).collect();
+    fn all(&self) -> Result<KeySet> {
+        let keys: KeySet = (0..self.len()).map(|row| self.key(row)).collect();
         if keys.len() == self.len() {
             return Ok(keys);
         }
@@ -132,7 +158,7 @@ pub(super) fn owned_by(column: &str, parent: u128) -> u128 {
 }
 
 /// `owned_by` of each parent.
-pub(super) fn owners(child: &Entity, parents: impl Iterator<Item = u128>) -> HashSet<u128> {
+pub(super) fn owners(child: &Entity, parents: impl Iterator<Item = u128>) -> KeySet {
     let column = child.parent.as_ref().map_or("", |p| p.column.as_str());
     parents.map(|parent| owned_by(column, parent)).collect()
 }
@@ -163,7 +189,7 @@ pub(super) fn prove(owner: &Owner, rows: &Rows) -> Result<()> {
     Ok(())
 }
 
-fn prove_batch(owner: &Owner, entity: &Entity, batch: &RecordBatch) -> Result<HashSet<u128>> {
+fn prove_batch(owner: &Owner, entity: &Entity, batch: &RecordBatch) -> Result<KeySet> {
     if batch.schema().fields() != entity.schema().fields() {
         return Err(
             Error::new(Kind::Bug, "a batch does not have its entity's schema").with("entity", &entity.name)
@@ -196,14 +222,10 @@ pub(super) struct ChildChanges {
 
 /// Compares each changed parent's new set with the held one. `changed`: `owners` of the changed parents. `held` has
 /// every held row of those parents and every held row whose id is incoming. An id that merely moved to another parent is written, not removed.
-pub(super) fn child_changes<P>(
-    incoming: &Keys<'_>,
-    changed: &HashSet<u128>,
-    held: &HeldRows<P>,
-) -> ChildChanges {
+pub(super) fn child_changes<P>(incoming: &Keys<'_>, changed: &KeySet, held: &HeldRows<P>) -> ChildChanges {
     let of_changed: Vec<usize> =
         (0..incoming.len()).filter(|row| changed.contains(&incoming.parent(*row))).collect();
-    let stay: HashSet<u128> = of_changed.iter().map(|row| incoming.key(*row)).collect();
+    let stay: KeySet = of_changed.iter().map(|row| incoming.key(*row)).collect();
     let differs = |row: &usize| {
         held.get(&incoming.key(*row)).is_none_or(|h| h.rank.row_hash != incoming.rank(*row).row_hash)
     };
@@ -217,9 +239,9 @@ pub(super) fn child_changes<P>(
 /// Counts the living and collects the missing rows of a complete scan, one held row after the other.
 pub(super) struct Census<'a> {
     scan: &'a CompleteScan,
-    incoming: HashMap<u128, bool>,
+    incoming: KeyMap<bool>,
     living: u64,
-    missing: HashSet<u128>,
+    missing: KeySet,
 }
 
 impl<'a> Census<'a> {
@@ -229,7 +251,7 @@ impl<'a> Census<'a> {
         incoming: Option<&Keys<'_>>,
         held: &HeldRows<P>,
     ) -> Result<Self> {
-        let mut all = HashMap::new();
+        let mut all = KeyMap::default();
         if let Some(keys) = incoming {
             let written: HashSet<usize> = changed(keys, held).into_iter().collect();
             for row in 0..keys.len() {
@@ -238,7 +260,7 @@ impl<'a> Census<'a> {
             }
         }
         let living = u64::try_from(all.values().filter(|alive| **alive).count()).unwrap_or(u64::MAX);
-        Ok(Self { scan, incoming: all, living, missing: HashSet::new() })
+        Ok(Self { scan, incoming: all, living, missing: KeySet::default() })
     }
     /// Takes one held main row into account; true when it is missing. A state observed after the scan began stays.
     pub(super) fn count<P>(&mut self, key: u128, held: &Held<P>) -> bool {
@@ -255,7 +277,7 @@ impl<'a> Census<'a> {
     }
     /// What to delete. Fails `Guard` when that is more than the allowed share.
     #[expect(clippy::cast_precision_loss, reason = "a guard needs no exact share")]
-    pub(super) fn missing(self) -> Result<HashSet<u128>> {
+    pub(super) fn missing(self) -> Result<KeySet> {
         let found = u64::try_from(self.missing.len()).unwrap_or(u64::MAX);
         let allowed = self.scan.delete_share_max * self.living as f64;
         if found > GUARD_ROWS && found as f64 > allowed {

@@ -14,7 +14,7 @@ use arrow::{
 };
 use chrono::{Datelike, Duration, NaiveDate};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -34,26 +34,27 @@ impl Assembly<'_> {
             tables.next().ok_or_else(|| Error::new(Kind::Bug, "a stream feeds at least one entity"))?;
         let children: Vec<Table> = tables.collect();
         self.each_record_once(&main, refused)?;
-        let month = month_of(&main);
-        let mut owner_of = HashMap::new();
+        let main_ids = main.ids()?;
+        let id_of = self.by_record(main.row.iter().enumerate().map(|(i, row)| (*row, main_ids.value(i))));
+        let mut owner_of = BTreeMap::new();
         for child in &children {
-            self.refuse_strange_children(&main, child, &mut owner_of, refused)?;
+            let owner_of = owner_of.entry(child.entity.name.as_str()).or_default();
+            refuse_strange_children(&id_of, child, owner_of, refused)?;
         }
         let hashes = self.main_hashes(&main);
         let (winners, superseded) = self.winners(&main, &hashes, refused)?;
         if winners.is_empty() {
             return Ok((None, superseded));
         }
-        let rank: HashMap<usize, usize> =
-            winners.iter().filter_map(|i| Some((*main.row.get(*i)?, *i))).collect();
+        let months = month_of(&main);
+        let month = winners.iter().filter_map(|i| Some((*main.row.get(*i)?, *months.get(*i)?)));
+        let month = self.by_record(month);
         let picked =
             |values: &[i64]| winners.iter().map(|i| values.get(*i).copied().unwrap_or(0)).collect::<Vec<_>>();
         let batch = self.batch(&main, &winners, picked(&hashes))?;
-        let month: HashMap<usize, i64> =
-            rank.iter().map(|(row, i)| (*row, month.get(*i).copied().unwrap_or(0))).collect();
         let child_batch = |table: &Table| {
             let kept: Vec<usize> = (0..table.row.len())
-                .filter(|i| table.row.get(*i).is_some_and(|r| rank.contains_key(r)))
+                .filter(|i| table.row.get(*i).is_some_and(|r| at(&month, *r).is_some()))
                 .collect();
             let hashes = self.child_hashes(table, &kept, &month);
             Ok((Arc::clone(&table.entity), self.batch(table, &kept, hashes)?))
@@ -84,7 +85,7 @@ impl Assembly<'_> {
 
     /// The main mapping answers exactly one row per record that it did not fail on.
     fn each_record_once(&self, main: &Table, refused: &Refusals) -> Result<()> {
-        let distinct: HashSet<usize> = main.row.iter().copied().collect();
+        let distinct = self.by_record(main.row.iter().map(|row| (*row, ()))).iter().flatten().count();
         let failed = refused.iter().filter(|(_, why)| why.rule == "mapping_failed").count();
         let ids = main.ids()?;
         let keyed = |(i, row): (usize, &usize)| {
@@ -96,7 +97,7 @@ impl Assembly<'_> {
                 .with("entity", &main.entity.name)
                 .with("key", &self.stream.key));
         }
-        if distinct.len() == main.row.len() && main.row.len() + failed == self.records.key.len() {
+        if distinct == main.row.len() && main.row.len() + failed == self.records.key.len() {
             return Ok(());
         }
         Err(Error::new(Kind::Invalid, "the mapping of a main entity must answer one row per record")
@@ -105,46 +106,6 @@ impl Assembly<'_> {
             .with("records", self.records.key.len())
             .with("rows", main.row.len())
             .hint("take `where`, joins and unnest out of it"))
-    }
-
-    /// A child row must hang on its own record's main row, under an id no other row has.
-    fn refuse_strange_children<'t>(
-        &self,
-        main: &'t Table,
-        child: &'t Table,
-        owner_of: &mut HashMap<(String, &'t str), &'t str>,
-        refused: &mut Refusals,
-    ) -> Result<()> {
-        let main_ids = main.ids()?;
-        let id_of: HashMap<usize, &str> =
-            main.row.iter().enumerate().map(|(i, r)| (*r, main_ids.value(i))).collect();
-        let parents = child
-            .entity
-            .parent
-            .as_ref()
-            .and_then(|p| child.column(&p.column))
-            .and_then(|c| c.as_string_opt::<i32>());
-        let parents = parents.ok_or_else(|| Error::new(Kind::Bug, "a child has a parent column"))?;
-        let ids = child.ids()?;
-        let mut seen = HashSet::new();
-        for (i, row) in child.row.iter().enumerate().filter(|(i, _)| ids.is_valid(*i) && parents.is_valid(*i))
-        {
-            let (id, parent) = (ids.value(i), parents.value(i));
-            let strange = if id_of.get(row) != Some(&parent) {
-                Some(("foreign_child", format!("it names the parent `{parent}`")))
-            } else if !seen.insert((*row, id)) {
-                Some(("duplicate_child", format!("its id `{id}` comes twice")))
-            } else if *owner_of.entry((child.entity.name.clone(), id)).or_insert(parent) != parent {
-                Some(("duplicate_child", format!("its id `{id}` belongs to another document too")))
-            } else {
-                None
-            };
-            if let Some((rule, message)) = strange {
-                let message = format!("a row of `{}` is out of place: {message}", child.entity.name);
-                refused.entry(*row).or_insert(Refusal { rule, pointer: child.entity.name.clone(), message });
-            }
-        }
-        Ok(())
     }
 
     /// Per row of `main`. Covers the body, so that equal hash means equal children and an equal raw record.
@@ -158,14 +119,25 @@ impl Assembly<'_> {
     }
 
     /// Per kept row. Covers the parent's month, so that a child moves with its parent.
-    fn child_hashes(&self, child: &Table, kept: &[usize], month: &HashMap<usize, i64>) -> Vec<i64> {
+    fn child_hashes(&self, child: &Table, kept: &[usize], month: &[Option<i64>]) -> Vec<i64> {
         let row = |i: &usize| child.row.get(*i).copied().unwrap_or(usize::MAX);
-        let month = |i: &usize| month.get(&row(i)).copied().unwrap_or(0).cast_unsigned();
+        let month = |i: &usize| at(month, row(i)).unwrap_or(0).cast_unsigned();
         let mut hashes = RowHashes::new((0..child.row.len()).map(|i| month(&i)));
         hashes.mix(child.row.iter().map(|r| Some(u64::from(self.is_deleted(*r)))));
         child.columns.iter().for_each(|c| hashes.column(c));
         let all = hashes.finish();
         kept.iter().map(|i| all.get(*i).copied().unwrap_or(0)).collect()
+    }
+
+    /// Something of each record that has it.
+    fn by_record<T: Copy>(&self, of: impl Iterator<Item = (usize, T)>) -> Vec<Option<T>> {
+        let mut all = vec![None; self.records.key.len()];
+        for (row, value) in of {
+            if let Some(slot) = all.get_mut(row) {
+                *slot = Some(value);
+            }
+        }
+        all
     }
 
     fn is_deleted(&self, row: usize) -> bool {
@@ -221,6 +193,46 @@ impl Assembly<'_> {
         columns.push(times(&deleted));
         RecordBatch::try_new(table.entity.schema(), columns).map_err(bug("build unified rows"))
     }
+}
+
+fn at<T: Copy>(by_record: &[Option<T>], row: usize) -> Option<T> {
+    by_record.get(row).copied().flatten()
+}
+
+/// A child row must hang on its own record's main row, under an id no other row has. `id_of`: of each record's main
+/// row; `owner_of`: the parent of each child row so far.
+fn refuse_strange_children<'t>(
+    id_of: &[Option<&str>],
+    child: &'t Table,
+    owner_of: &mut HashMap<&'t str, &'t str>,
+    refused: &mut Refusals,
+) -> Result<()> {
+    let parents = child
+        .entity
+        .parent
+        .as_ref()
+        .and_then(|p| child.column(&p.column))
+        .and_then(|c| c.as_string_opt::<i32>());
+    let parents = parents.ok_or_else(|| Error::new(Kind::Bug, "a child has a parent column"))?;
+    let ids = child.ids()?;
+    let mut seen = HashSet::new();
+    for (i, row) in child.row.iter().enumerate().filter(|(i, _)| ids.is_valid(*i) && parents.is_valid(*i)) {
+        let (id, parent) = (ids.value(i), parents.value(i));
+        let strange = if at(id_of, *row) != Some(parent) {
+            Some(("foreign_child", format!("it names the parent `{parent}`")))
+        } else if !seen.insert((*row, id)) {
+            Some(("duplicate_child", format!("its id `{id}` comes twice")))
+        } else if *owner_of.entry(id).or_insert(parent) != parent {
+            Some(("duplicate_child", format!("its id `{id}` belongs to another document too")))
+        } else {
+            None
+        };
+        if let Some((rule, message)) = strange {
+            let message = format!("a row of `{}` is out of place: {message}", child.entity.name);
+            refused.entry(*row).or_insert(Refusal { rule, pointer: child.entity.name.clone(), message });
+        }
+    }
+    Ok(())
 }
 
 /// Per row of `main`: year * 12 + month of its document date; 0 without one.

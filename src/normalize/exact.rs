@@ -10,9 +10,21 @@ pub(super) const OUT_OF_RANGE: Rule = "out_of_range";
 /// Not a plain decimal number.
 pub(super) const BAD_NUMBER_TEXT: Rule = "bad_number_text";
 
+/// 10^0 to 10^38: looked up for every amount, where a power costs more than all the rest.
+#[expect(clippy::indexing_slicing, reason = "checked while compiling")]
+const POWERS: [i128; 39] = {
+    let mut powers = [1; 39];
+    let mut n = 1;
+    while n < 39 {
+        powers[n] = powers[n - 1] * 10;
+        n += 1;
+    }
+    powers
+};
+
 /// 10^n; None above 38.
 pub(super) fn pow10(n: u32) -> Option<i128> {
-    10_i128.checked_pow(n)
+    POWERS.get(n as usize).copied()
 }
 
 /// `value` at `from` digits after the point as the same number at `to`, within `precision` digits.

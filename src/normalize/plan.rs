@@ -79,6 +79,8 @@ impl Plans {
         options.sql_parser.parse_float_as_decimal = true;
         options.sql_parser.enable_ident_normalization = false;
         options.sql_parser.map_string_types_to_utf8view = false;
+        // Mappings are short: a second pass finds nothing, and passes are most of what planning costs.
+        options.optimizer.max_passes = 1;
         let context = SessionContext::new_with_config(config);
         for function in functions::all(minor) {
             context.register_udf(function);

@@ -1,5 +1,5 @@
 //! What has arrived of one stream and is not committed yet, and the proof that a scan was complete.
-use super::{Job, normalizers::decoder};
+use super::{Job, Normalizers, normalizers::decoder};
 use crate::{
     checkpoint::Checkpoint,
     decode::{Decoder, Reject},
@@ -7,7 +7,7 @@ use crate::{
     extract::{Emitted, Proof, Scan},
     load::{Commit, CompleteScan, Rows, key_hash},
     manifest::{Cursor, Stream},
-    normalize::Normalizer,
+    normalize::Normalized,
     time::Timestamp,
 };
 use arrow::array::AsArray;
@@ -19,7 +19,6 @@ const REJECTS_FREE: usize = 20;
 /// One stream's buffer.
 pub(super) struct Batcher {
     stream: Arc<Stream>,
-    normalizer: Arc<Normalizer>,
     decoder: Decoder,
     checkpoint: Option<Checkpoint>,
     since: Option<Timestamp>,
@@ -45,11 +44,10 @@ struct ScanEnd {
 }
 
 impl Batcher {
-    pub(super) fn new(stream: Arc<Stream>, normalizer: Arc<Normalizer>) -> Result<Self> {
+    pub(super) fn new(stream: Arc<Stream>) -> Result<Self> {
         let decoder = decoder(&stream)?;
         Ok(Self {
             stream,
-            normalizer,
             decoder,
             checkpoint: None,
             since: None,
@@ -89,14 +87,19 @@ impl Batcher {
         self.checkpoint = None;
     }
 
-    /// The commit of everything that waits; None when nothing does.
+    /// The commit of everything that waits; None when nothing does. Mappings are planned when the first record needs
+    /// them: a run that finds nothing new does not pay for it.
     /// Fails `Guard` when too large a share of the batch would be rejected.
-    pub(super) async fn commit(&mut self, job: &Job) -> Result<Option<Commit>> {
+    pub(super) async fn commit(&mut self, job: &Job, normalizers: &Normalizers) -> Result<Option<Commit>> {
         let Some(mut checkpoint) = self.checkpoint.take() else { return Ok(None) };
         self.since = None;
         let (records, mut rejects) = self.decoder.finish()?;
         let read = records.key.len() + rejects.len();
-        let normalized = self.normalizer.run(&job.facts, &records).await?;
+        let normalized = if records.key.is_empty() {
+            Normalized::default()
+        } else {
+            normalizers.get(&job.connector, &self.stream).await?.run(&job.facts, &records).await?
+        };
         rejects.extend(normalized.rejects);
         if let Err(e) = self.guard(read, &rejects, job.reject_share_max) {
             self.give_up();

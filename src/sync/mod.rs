@@ -3,24 +3,23 @@
 //! Absent on purpose: retries, paging, windows (`extract`), SQL (`normalize`), durability (`load`), sockets and
 //! clocks, which are parameters.
 mod batch;
+mod job;
 mod normalizers;
 pub mod progress;
 mod rebuild;
 mod redrive;
 pub mod summary;
 
+pub use job::{Job, Outcome, Stop, Tools, made_with, never};
 pub use normalizers::Normalizers;
 pub use rebuild::{Rebuilt, rebuild};
 pub use redrive::{Redriven, redrive};
 
 use crate::{
     decode::Page,
-    entity::Entity,
     error::{Error, Kind, Result},
-    extract::{Emitted, Machine, Options, Setup, Step, StreamStart, Ticket},
+    extract::{Emitted, Machine, Setup, Step, StreamStart, Ticket},
     load::Destination,
-    manifest::{Connector, Stream},
-    normalize::Facts,
     time::{Clock, Timestamp},
     wire::{Http, Response},
 };
@@ -32,68 +31,10 @@ use summary::{Status, StreamSummary, Summary};
 
 /// Bodies of one commit, bytes: what may have to be fetched again after a kill.
 pub const COMMIT_BYTES: usize = 16 << 20;
+/// Bodies that wait, of all streams together, bytes: above it the stream with most of them is committed.
+pub const WAITING_BYTES_MAX: usize = 2 * COMMIT_BYTES;
 /// A commit is made at least this often while pages arrive.
 pub const COMMIT_EVERY: Duration = Duration::from_secs(30);
-
-/// What is synced, with what, under which limits.
-pub struct Job {
-    /// Pipeline's name, for the summary.
-    pub pipeline: String,
-    /// Proven connector.
-    pub connector: Arc<Connector>,
-    /// Whose rows, in which zone.
-    pub facts: Facts,
-    /// The streams to read, in order.
-    pub streams: Vec<Arc<Stream>>,
-    /// Unified tables that the destination must have, whether fed or not.
-    pub entities: Vec<Arc<Entity>>,
-    /// Credentials, base URL, seed and options of the extraction machine.
-    pub inputs: BTreeMap<String, crate::extract::InputValue>,
-    /// Overrides the connector's base URL.
-    pub base_url: Option<String>,
-    /// Seeds the jitter.
-    pub seed: u64,
-    /// Limits and choices of the extraction machine.
-    pub options: Options,
-    /// False: bodies are not kept.
-    pub keep_raw: bool,
-    /// A complete scan that would delete a larger share of rows deletes nothing and fails its stream.
-    pub delete_share_max: f64,
-    /// A batch with a larger share of rejects fails its stream before anything of it is committed.
-    pub reject_share_max: f64,
-}
-
-/// How a run ended, and the error that decides its exit code.
-pub struct Outcome {
-    /// What happened, per stream.
-    pub summary: Summary,
-    /// What stopped the run, or the first stream that failed.
-    pub error: Option<Error>,
-}
-
-/// Says when to stop: `true` ends the run after a clean checkpoint.
-pub type Stop = tokio::sync::watch::Receiver<bool>;
-
-/// A stop that never comes.
-pub fn never() -> Stop {
-    tokio::sync::watch::channel(false).1
-}
-
-/// What a run works with.
-pub struct Tools<'a, H, C, D> {
-    /// Fetches.
-    pub http: &'a H,
-    /// Tells the time.
-    pub clock: &'a C,
-    /// Keeps.
-    pub destination: &'a mut D,
-    /// Plans of mappings, shared by all runs of the process.
-    pub normalizers: &'a Normalizers,
-    /// Is told what happens.
-    pub report: &'a mut (dyn FnMut(Progress) + Send),
-    /// Ends the run early.
-    pub stop: Stop,
-}
 
 /// Runs one sync from the stored checkpoints to the end. What was committed stays committed, whatever the outcome.
 pub async fn sync<'a, H: Http, C: Clock, D: Destination>(job: &'a Job, tools: Tools<'a, H, C, D>) -> Outcome {
@@ -145,11 +86,6 @@ pub async fn sync<'a, H: Http, C: Clock, D: Destination>(job: &'a Job, tools: To
     Outcome { summary, error: fatal.or(run.failure) }
 }
 
-/// What the stored rows were made with: another value means that a rebuild is due.
-pub fn made_with(connector: &Connector, time_zone: chrono_tz::Tz) -> String {
-    format!("{}@{}", connector.mapping_hash, time_zone.name())
-}
-
 struct Run<'a, H, C, D> {
     job: &'a Job,
     tools: Tools<'a, H, C, D>,
@@ -170,8 +106,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         self.opened = true;
         let mut starts = Vec::new();
         for stream in &self.job.streams {
-            let mapped = self.tools.normalizers.get(&self.job.connector, stream).await?;
-            self.batchers.insert(stream.name.clone(), Batcher::new(Arc::clone(stream), mapped)?);
+            self.batchers.insert(stream.name.clone(), Batcher::new(Arc::clone(stream))?);
             let checkpoint = opened.checkpoints.get(&stream.name).cloned();
             if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == stream.name) {
                 summary.data_through = checkpoint.as_ref().and_then(crate::checkpoint::Checkpoint::watermark);
@@ -311,11 +246,25 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         }
         if due {
             self.flush(&name).await?;
+        } else {
+            self.relieve().await?;
         }
         if end && self.streams.iter().any(|s| s.stream == name && s.error.is_none()) {
             (self.tools.report)(Progress::StreamDone { stream: name });
         }
         Ok(())
+    }
+
+    /// Keeps memory bounded whatever the number of streams.
+    async fn relieve(&mut self) -> Result<()> {
+        if self.batchers.values().map(Batcher::bytes).sum::<usize>() < WAITING_BYTES_MAX {
+            return Ok(());
+        }
+        let fullest = self.batchers.iter().max_by_key(|(_, b)| b.bytes()).map(|(name, _)| name.clone());
+        match fullest {
+            Some(name) => self.flush(&name).await,
+            None => Ok(()),
+        }
     }
 
     async fn flush_all(&mut self) -> Result<()> {
@@ -329,7 +278,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
     /// Commits what is buffered of a stream. A guard fails the stream, everything else the run.
     async fn flush(&mut self, name: &str) -> Result<()> {
         let Some(batcher) = self.batchers.get_mut(name) else { return Ok(()) };
-        let commit = match batcher.commit(self.job).await {
+        let commit = match batcher.commit(self.job, self.tools.normalizers).await {
             Ok(Some(commit)) => commit,
             Ok(None) => return Ok(()),
             Err(e) if e.kind() == Kind::Guard => {

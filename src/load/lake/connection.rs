@@ -5,7 +5,7 @@ use super::{
     plan::{self, Plan, View},
     raw,
     rebuild::Aside,
-    shelf::{Index, Shelf},
+    shelf::{Seen, Shelf},
     state::{self, State},
 };
 use crate::{
@@ -36,7 +36,7 @@ pub(super) struct Connection {
     pub(super) owner: Owner,
     pub(super) entities: BTreeMap<String, Arc<Entity>>,
     pub(super) held: state::Held,
-    pub(super) indexes: BTreeMap<String, Index>,
+    pub(super) seen: BTreeMap<String, Seen>,
     pub(super) aside: Option<Aside>,
     /// Open rejects by content, so that reading a bad record again does not store it again.
     quarantine: HashMap<u128, String>,
@@ -72,10 +72,9 @@ impl Connection {
         next.epoch += 1;
         held.replace(next)?;
         let entities: BTreeMap<_, _> = entities.iter().map(|e| (e.name.clone(), Arc::clone(e))).collect();
-        let mut indexes = BTreeMap::new();
+        let mut seen = BTreeMap::new();
         for (name, table) in &held.state.tables {
-            let parents = held.state.parent_columns(name);
-            indexes.insert(name.clone(), Index::build(&files, &layout, name, table, &parents)?);
+            seen.insert(name.clone(), Seen::build(&files, &layout, name, table)?);
         }
         let mut quarantine = HashMap::new();
         for reject in open_rejects(&files, &layout, &held.state)? {
@@ -83,7 +82,7 @@ impl Connection {
         }
         let owner = owner.clone();
         let mut opened =
-            Self { files, layout, owner, entities, held, indexes, aside: None, quarantine, _lock: lock };
+            Self { files, layout, owner, entities, held, seen, aside: None, quarantine, _lock: lock };
         let unfinished = opened.held.state.publishing.clone();
         opened.publish_tables(&unfinished)?;
         opened.sweep()?;
@@ -93,16 +92,16 @@ impl Connection {
         opened(&self.held.state)
     }
     pub(super) fn view(&self) -> View<'_> {
-        self.view_of(&self.held.state, &self.held.state.tables, &self.indexes)
+        self.view_of(&self.held.state, &self.held.state.tables, &self.seen)
     }
     pub(super) fn view_of<'a>(
         &'a self,
         state: &'a State,
         tables: &'a BTreeMap<String, state::Table>,
-        indexes: &'a BTreeMap<String, Index>,
+        seen: &'a BTreeMap<String, Seen>,
     ) -> View<'a> {
         let Self { files, layout, entities, .. } = self;
-        View { files, layout, entities, state, tables, indexes, none: Index::default() }
+        View { files, layout, entities, state, tables, seen, none: Seen::default() }
     }
     /// Proves the rows and finds what the commit writes; None when its stream never had rows.
     pub(super) fn plan(&self, view: &View<'_>, commit: &Commit, number: i64) -> Result<Option<Plan>> {
@@ -138,8 +137,8 @@ impl Connection {
                 };
                 done.bytes += file.file.bytes;
                 let table = next.tables.entry(name.clone()).or_default();
-                written.push((name, table.history.len(), file.clone(), rows));
                 table.history.push(file);
+                written.push((name, rows));
             }
         }
         let new = self.quarantine(commit, &mut next, number, &mut done)?;
@@ -148,9 +147,8 @@ impl Connection {
         done.bytes += self.held.replace(next)?;
         self.quarantine.retain(|_, id| !commit.resolves.contains(id));
         self.quarantine.extend(new);
-        for (name, nth, file, rows) in written {
-            let parents = self.held.state.parent_columns(&name);
-            self.indexes.entry(name).or_default().absorb(&parents, nth, &file, 0, &rows)?;
+        for (name, rows) in written {
+            self.seen.entry(name).or_default().absorb(&rows)?;
         }
         Ok(done)
     }

@@ -10,7 +10,7 @@ use arrow::{
     array::{Array, RecordBatch, StringArray},
     compute::interleave_record_batch,
 };
-use std::collections::BTreeSet;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 /// One side of a merge, sorted by id, each id once.
 pub(super) enum Input {
@@ -31,8 +31,14 @@ struct Cursor {
     /// Position of the batch in the pool.
     batch: usize,
     row: usize,
-    /// The id it stands at; None at the end.
-    id: Option<String>,
+    at: At,
+}
+
+/// What a cursor stands at.
+enum At {
+    Row(StringArray),
+    Left(String),
+    End,
 }
 
 /// Batches that output rows may still point to.
@@ -52,17 +58,21 @@ pub(super) fn merge(
     let mut pool = Pool { entity_columns: (0..width).collect(), batches: Vec::new(), picks: Vec::new() };
     let mut cursors = Vec::new();
     for input in inputs {
-        let mut cursor = Cursor { input, batch: 0, row: 0, id: None };
+        let mut cursor = Cursor { input, batch: 0, row: 0, at: At::End };
         cursor.refill(&mut pool)?;
         cursors.push(cursor);
     }
-    while let Some(id) = cursors.iter().filter_map(|c| c.id.as_ref()).min().cloned() {
-        let newest = cursors.iter().rfind(|c| c.id.as_ref() == Some(&id));
-        if let Some(newest) = newest.filter(|c| matches!(c.input, Input::Rows(_))) {
+    let mut same = Vec::new();
+    loop {
+        least(&cursors, &mut same);
+        let Some(newest) = same.last().and_then(|i| cursors.get(*i)) else { break };
+        if matches!(newest.at, At::Row(_)) {
             pool.pick(newest.batch, newest.row);
         }
-        for cursor in cursors.iter_mut().filter(|c| c.id.as_ref() == Some(&id)) {
-            cursor.advance(&mut pool)?;
+        for i in &same {
+            if let Some(cursor) = cursors.get_mut(*i) {
+                cursor.advance(&mut pool)?;
+            }
         }
         if pool.picks.len() >= BATCH || pool.batches.len() > cursors.len().saturating_mul(2).saturating_add(8)
         {
@@ -72,29 +82,47 @@ pub(super) fn merge(
     pool.flush(&mut cursors, &mut out)
 }
 
+/// The cursors that stand at the least id, oldest first.
+fn least(cursors: &[Cursor], same: &mut Vec<usize>) {
+    same.clear();
+    let mut best = None;
+    for (i, id) in cursors.iter().enumerate().filter_map(|(i, c)| Some((i, c.id()?))) {
+        match best.map_or(Ordering::Less, |best| id.cmp(best)) {
+            Ordering::Greater => continue,
+            Ordering::Equal => {}
+            Ordering::Less => same.clear(),
+        }
+        best = Some(id);
+        same.push(i);
+    }
+}
+
 impl Cursor {
+    fn id(&self) -> Option<&str> {
+        match &self.at {
+            At::Row(ids) => Some(ids.value(self.row)),
+            At::Left(id) => Some(id),
+            At::End => None,
+        }
+    }
     fn advance(&mut self, pool: &mut Pool) -> Result<()> {
         self.row += 1;
-        let ids = pool.batches.get(self.batch).filter(|_| matches!(self.input, Input::Rows(_)));
-        let ids = ids.map(|batch| fold::column::<StringArray>(batch, "id")).transpose()?;
-        match ids.filter(|ids| self.row < ids.len()) {
-            Some(ids) => self.id = Some(ids.value(self.row).to_owned()),
-            None => self.refill(pool)?,
+        match &self.at {
+            At::Row(ids) if self.row < ids.len() => Ok(()),
+            _ => self.refill(pool),
         }
-        Ok(())
     }
     fn refill(&mut self, pool: &mut Pool) -> Result<()> {
-        self.id = match &mut self.input {
-            Input::Left(ids) => ids.next(),
+        self.row = 0;
+        self.at = match &mut self.input {
+            Input::Left(ids) => ids.next().map_or(At::End, At::Left),
             Input::Rows(batches) => loop {
-                let Some(batch) = batches.next().transpose()? else { break None };
-                let first =
-                    fold::column::<StringArray>(&batch, "id")?.iter().next().flatten().map(str::to_owned);
-                if first.is_some() {
+                let Some(batch) = batches.next().transpose()? else { break At::End };
+                if batch.num_rows() > 0 {
+                    let ids = fold::column::<StringArray>(&batch, "id")?.clone();
                     self.batch = pool.batches.len();
-                    self.row = 0;
                     pool.batches.push(batch);
-                    break first;
+                    break At::Row(ids);
                 }
             },
         };
@@ -128,7 +156,7 @@ impl Pool {
             self.picks.clear();
         }
         let mut kept = Vec::new();
-        for cursor in cursors.iter_mut().filter(|c| c.id.is_some() && matches!(c.input, Input::Rows(_))) {
+        for cursor in cursors.iter_mut().filter(|c| matches!(c.at, At::Row(_))) {
             if let Some(batch) = self.batches.get(cursor.batch) {
                 kept.push(batch.clone());
                 cursor.batch = kept.len() - 1;

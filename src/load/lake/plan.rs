@@ -4,7 +4,7 @@ use super::{
     layout::{self, Layout, Month},
     raw,
     rows::Writer,
-    shelf::{Index, Place, Shelf},
+    shelf::{Place, Seen, Shelf},
     state::{HistoryFile, State, Table},
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Kind, Result},
     load::{
         Commit, Committed, RawRecord, Rows,
-        fold::{self, Census, ChildChanges, HeldRows, Keys, REMOVE, UPSERT},
+        fold::{self, Census, ChildChanges, HeldRows, KeyMap, KeySet, Keys, REMOVE, UPSERT},
     },
     time::Timestamp,
 };
@@ -22,7 +22,7 @@ use arrow::{
 };
 use bytes::Bytes;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -34,9 +34,9 @@ pub(super) struct View<'a> {
     /// Says which columns name parents.
     pub(super) state: &'a State,
     pub(super) tables: &'a BTreeMap<String, Table>,
-    pub(super) indexes: &'a BTreeMap<String, Index>,
-    /// Stands for the index of a table that has none.
-    pub(super) none: Index,
+    pub(super) seen: &'a BTreeMap<String, Seen>,
+    /// Stands for what was seen of a table that was never written.
+    pub(super) none: Seen,
 }
 
 /// Stands for a table that was never written.
@@ -45,9 +45,9 @@ static NO_TABLE: Table = Table { history: Vec::new(), months: BTreeSet::new(), f
 impl<'a> View<'a> {
     pub(super) fn shelf<'b>(&'b self, entity: &'b Entity) -> Shelf<'b> {
         let table = self.tables.get(&entity.name).unwrap_or(&NO_TABLE);
-        let index = self.indexes.get(&entity.name).unwrap_or(&self.none);
+        let seen = self.seen.get(&entity.name).unwrap_or(&self.none);
         let parents = self.state.parent_columns(&entity.name);
-        Shelf { files: self.files, layout: self.layout, entity, table, index, parents }
+        Shelf { files: self.files, layout: self.layout, entity, table, seen, parents }
     }
 }
 
@@ -80,9 +80,8 @@ pub(super) fn plan(
     let mut plan = Plan { number, drafts: BTreeMap::new(), raw: Vec::new(), done };
     let keys = commit.rows.as_ref().map(|rows| Keys::of(&rows.main, main)).transpose()?;
     let shelf = view.shelf(main);
-    let incoming: HashSet<u128> = keys.iter().flat_map(|k| (0..k.len()).map(|row| k.key(row))).collect();
-    let held =
-        if incoming.is_empty() { HeldRows::new() } else { shelf.held(|key, _| incoming.contains(&key))? };
+    let incoming: KeySet = keys.iter().flat_map(|k| (0..k.len()).map(|row| k.key(row))).collect();
+    let held = shelf.held(&incoming, &KeySet::default())?;
     if let (Some(rows), Some(keys)) = (&commit.rows, &keys) {
         plan.upsert(view, rows, keys, &held, commit.keep_raw)?;
     }
@@ -137,13 +136,16 @@ impl Plan {
         }
         self.done.changed = count(changed.len());
         self.done.unchanged = count(keys.len()).saturating_sub(self.done.changed);
-        let month_of: HashMap<u128, Month> =
+        let month_of: KeyMap<Month> =
             changed.iter().filter_map(|row| Some((keys.key(*row), months.get(*row).copied()?))).collect();
+        // Only rows that were there before can have children to compare with.
+        let known: Vec<u128> = month_of.keys().filter(|key| held.contains_key(*key)).copied().collect();
         for (child, batch) in rows.children.iter().filter(|_| !month_of.is_empty()) {
             let column = child.parent.as_ref().map_or("", |p| p.column.as_str());
             let month_of =
                 month_of.iter().map(|(key, month)| (fold::owned_by(column, *key), *month)).collect();
-            self.upsert_children(view, child, batch, &month_of)?;
+            let known = fold::owners(child, known.iter().copied());
+            self.upsert_children(view, child, batch, &month_of, &known)?;
         }
         Ok(())
     }
@@ -152,13 +154,14 @@ impl Plan {
         view: &View<'_>,
         child: &Arc<Entity>,
         batch: &RecordBatch,
-        month_of: &HashMap<u128, Month>,
+        month_of: &KeyMap<Month>,
+        known: &KeySet,
     ) -> Result<()> {
-        let changed: HashSet<u128> = month_of.keys().copied().collect();
+        let changed: KeySet = month_of.keys().copied().collect();
         let keys = Keys::of(batch, child)?;
-        let incoming: HashSet<u128> = (0..keys.len()).map(|row| keys.key(row)).collect();
+        let incoming: KeySet = (0..keys.len()).map(|row| keys.key(row)).collect();
         let shelf = view.shelf(child);
-        let held = shelf.held(|key, owner| incoming.contains(&key) || changed.contains(&owner))?;
+        let held = shelf.held(&incoming, known)?;
         let ChildChanges { write, remove } = fold::child_changes(&keys, &changed, &held);
         self.done.child_changes += count(write.len()) + count(remove.len());
         let number = self.number;
@@ -197,19 +200,20 @@ impl Plan {
         &mut self,
         view: &View<'_>,
         children: &BTreeMap<String, String>,
-        missing: &HashSet<u128>,
+        missing: &KeySet,
         asked_at: Timestamp,
     ) -> Result<()> {
         for (child, column) in children.iter().filter(|_| !missing.is_empty()) {
             let child = view.entities.get(child).ok_or_else(|| {
                 Error::new(Kind::Bug, "a stored child table was not given to open").with("entity", child)
             })?;
-            let owners: HashSet<u128> =
-                missing.iter().map(|parent| fold::owned_by(column, *parent)).collect();
+            let owners: KeySet = missing.iter().map(|parent| fold::owned_by(column, *parent)).collect();
             let shelf = view.shelf(child);
             let written = self.drafts.get(&child.name).map(Draft::keys).transpose()?.unwrap_or_default();
-            let held = shelf.held(|key, owner| owners.contains(&owner) && !written.contains(&key))?;
-            let places = held.into_values().filter(|h| h.alive).map(|h| h.place).collect();
+            let held = shelf.held(&KeySet::default(), &owners)?;
+            let places =
+                held.into_iter().filter(|(key, h)| h.alive && !written.contains(key)).map(|(_, h)| h.place);
+            let places = places.collect();
             self.done.child_changes += self.bury(&shelf, child, places, asked_at, false)?;
         }
         Ok(())
@@ -266,8 +270,8 @@ impl Draft {
         }
         Ok(())
     }
-    fn keys(&self) -> Result<HashSet<u128>> {
-        let mut all = HashSet::new();
+    fn keys(&self) -> Result<KeySet> {
+        let mut all = KeySet::default();
         for part in &self.parts {
             let keys = Keys::of(part, &self.entity)?;
             all.extend((0..keys.len()).map(|row| keys.key(row)));

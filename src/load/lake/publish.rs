@@ -8,7 +8,7 @@ use super::{
     merge::{Input, merge},
     plan::View,
     rows::{self, Part, Writer},
-    shelf::Index,
+    shelf::Seen,
     state::{HistoryFile, Table},
 };
 use crate::{
@@ -86,7 +86,7 @@ impl Connection {
         }
         bytes += self.held.replace(next)?;
         for name in names {
-            self.indexes.insert(name.clone(), Index::default());
+            self.seen.insert(name.clone(), Seen::default());
         }
         Ok(bytes)
     }

@@ -2,7 +2,7 @@
 use super::{
     connection::Connection,
     layout::aside_file,
-    shelf::{Index, Shelf},
+    shelf::{Seen, Shelf},
     state::{HistoryFile, State, Table},
 };
 use crate::{
@@ -23,7 +23,7 @@ pub(super) struct Aside {
     /// The connection's, with what the rebuilding commits feed: a rebuild may fill a table for the first time.
     known: State,
     tables: BTreeMap<String, Table>,
-    indexes: BTreeMap<String, Index>,
+    seen: BTreeMap<String, Seen>,
     files: u64,
 }
 
@@ -34,7 +34,7 @@ impl Connection {
             stream: stream.to_owned(),
             known: self.held.state.clone(),
             tables: BTreeMap::new(),
-            indexes: BTreeMap::new(),
+            seen: BTreeMap::new(),
             files: self.aside.take().map_or(0, |old| old.files),
         });
         Ok(())
@@ -51,7 +51,7 @@ impl Connection {
     }
     fn write_aside(&self, aside: &mut Aside, commit: &Commit, number: i64) -> Result<Committed> {
         aside.known.streams.entry(commit.stream.clone()).or_default().learn(commit);
-        let plan = self.plan(&self.view_of(&aside.known, &aside.tables, &aside.indexes), commit, number)?;
+        let plan = self.plan(&self.view_of(&aside.known, &aside.tables, &aside.seen), commit, number)?;
         let Some(plan) = plan else { return Ok(Committed { commit_no: number, ..Committed::default() }) };
         let mut done = plan.done;
         for (name, draft) in plan.drafts {
@@ -63,9 +63,8 @@ impl Connection {
             };
             done.bytes += file.file.bytes;
             let table = aside.tables.entry(name.clone()).or_default();
-            let parents = aside.known.parent_columns(&name);
-            aside.indexes.entry(name).or_default().absorb(&parents, table.history.len(), &file, 0, &rows)?;
             table.history.push(file);
+            aside.seen.entry(name).or_default().absorb(&rows)?;
         }
         Ok(done)
     }
@@ -76,7 +75,7 @@ impl Connection {
         let names: BTreeSet<String> = fed.feeds().filter(|name| !name.is_empty()).cloned().collect();
         let mut diffs = Vec::new();
         for entity in names.iter().filter_map(|name| self.entities.get(name)) {
-            let (old, new) = (self.view(), self.view_of(&aside.known, &aside.tables, &aside.indexes));
+            let (old, new) = (self.view(), self.view_of(&aside.known, &aside.tables, &aside.seen));
             let column = fed.children.get(&entity.name).map_or("id", String::as_str);
             diffs.push(diff(&old.shelf(entity), &new.shelf(entity), column)?);
         }
@@ -108,9 +107,7 @@ impl Connection {
         }
         self.held.replace(next)?;
         for (name, table) in self.held.state.tables.iter().filter(|(name, _)| names.contains(*name)) {
-            let parents = self.held.state.parent_columns(name);
-            self.indexes
-                .insert(name.clone(), Index::build(&self.files, &self.layout, name, table, &parents)?);
+            self.seen.insert(name.clone(), Seen::build(&self.files, &self.layout, name, table)?);
         }
         self.publish_tables(names)?;
         Ok(replaced)

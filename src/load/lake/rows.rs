@@ -15,7 +15,7 @@ use parquet::{
     },
     basic::{Compression, ZstdLevel},
     errors::ParquetError,
-    file::properties::WriterProperties,
+    file::properties::{EnabledStatistics, WriterProperties},
     schema::types::ColumnPath,
 };
 use std::{
@@ -70,9 +70,12 @@ impl Writer {
         schema: SchemaRef,
         wide: Option<&str>,
     ) -> Result<Self> {
+        // A zstd context costs more than packing the short pages of narrow columns does; bodies are worth it.
         let level = ZstdLevel::try_new(1).map_err(|e| broken("write", path, e))?;
+        let packing = if wide.is_some() { Compression::ZSTD(level) } else { Compression::SNAPPY };
         let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
+            .set_compression(packing)
+            .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_data_page_row_count_limit(PAGE_ROWS)
             .set_max_row_group_row_count(Some(if wide.is_some() { WIDE_GROUP_ROWS } else { GROUP_ROWS }));
         if let Some(wide) = wide {

@@ -3,16 +3,20 @@ use super::{
     files::Files,
     layout::{Layout, Month},
     rows::{self, Part},
-    state::{HistoryFile, Table},
+    state::Table,
 };
 use crate::{
     entity::Entity,
     error::{Error, Kind, Result},
-    load::fold::{self, Held, HeldRows, Keys, REMOVE},
+    load::{
+        fold::{self, Held, HeldRows, KeyHasher, KeyMap, KeySet, Keys, REMOVE},
+        key_hash,
+    },
 };
 use arrow::array::{BooleanArray, RecordBatch, StringArray};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashSet},
+    hash::BuildHasherDefault,
     ops::Range,
 };
 
@@ -25,56 +29,39 @@ pub(super) struct Place {
     pub(super) row: usize,
 }
 
-/// Newest unpublished state of each key; `None` for a row that was removed. Hides what current files say of it.
+/// Whether a key may have an unpublished state: half of each key's hash, so that a load of any size fits in memory.
+/// What it points to is read from the history files, which is rare.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Index(HashMap<u128, Option<Held<Place>>>);
+pub(super) struct Seen(HashSet<u64, BuildHasherDefault<KeyHasher>>);
 
-impl Index {
-    /// Reads the deciding columns of a table's unpublished history.
-    pub(super) fn build(
-        files: &Files,
-        layout: &Layout,
-        name: &str,
-        table: &Table,
-        parents: &BTreeSet<String>,
-    ) -> Result<Self> {
-        let mut index = Self::default();
-        let mut columns = key_columns(parents);
-        columns.push("op");
-        for (nth, file) in table.unpublished() {
-            let part = Part { columns: &columns, ..Part::default() };
-            let mut start = 0;
+/// Newest unpublished state of keys; `None` for a row that was removed. Hides what current files say of them.
+type Newest = KeyMap<Option<Held<Place>>>;
+
+#[expect(clippy::cast_possible_truncation, reason = "half of a good hash is one")]
+fn half(key: u128) -> u64 {
+    key as u64
+}
+
+impl Seen {
+    /// Reads the ids of a table's unpublished history.
+    pub(super) fn build(files: &Files, layout: &Layout, name: &str, table: &Table) -> Result<Self> {
+        let mut seen = Self::default();
+        for (_, file) in table.unpublished() {
+            let part = Part { columns: &["id"], ..Part::default() };
             for batch in rows::read(files, &layout.history(name, &file.file.name), part)? {
-                let batch = batch?;
-                index.absorb(parents, nth, file, start, &batch)?;
-                start += batch.num_rows();
+                seen.absorb(&batch?)?;
             }
         }
-        Ok(index)
+        Ok(seen)
     }
-    /// Takes in history rows that begin at `start` of the `nth` history file.
-    pub(super) fn absorb(
-        &mut self,
-        parents: &BTreeSet<String>,
-        nth: usize,
-        file: &HistoryFile,
-        start: usize,
-        batch: &RecordBatch,
-    ) -> Result<()> {
-        let keys = Keys::with(batch, parents.iter().map(String::as_str))?;
-        let op: &StringArray = fold::column(batch, "op")?;
-        let mut months =
-            file.sections.iter().flat_map(|(month, rows)| std::iter::repeat_n(*month, *rows)).skip(start);
-        for row in 0..keys.len() {
-            let month = months.next().ok_or_else(|| {
-                Error::new(Kind::Bug, "a history file has more rows than its sections")
-                    .with("file", &file.file.name)
-            })?;
-            let place = Place { history: Some(nth), month, row: start + row };
-            let state = (op.value(row) != REMOVE).then(|| keys.held(row, place));
-            self.0.insert(keys.key(row), state);
-        }
+    /// Takes in history rows.
+    pub(super) fn absorb(&mut self, batch: &RecordBatch) -> Result<()> {
+        let ids: &StringArray = fold::column(batch, "id")?;
+        self.0.extend(ids.iter().flatten().map(|id| half(key_hash(id))));
         Ok(())
+    }
+    fn may_have(&self, key: u128) -> bool {
+        self.0.contains(&half(key))
     }
 }
 
@@ -90,7 +77,7 @@ pub(super) struct Shelf<'a> {
     pub(super) layout: &'a Layout,
     pub(super) entity: &'a Entity,
     pub(super) table: &'a Table,
-    pub(super) index: &'a Index,
+    pub(super) seen: &'a Seen,
     /// Columns that may name a row's parent.
     pub(super) parents: BTreeSet<String>,
 }
@@ -99,39 +86,90 @@ impl Shelf<'_> {
     fn months(&self) -> impl Iterator<Item = Month> {
         self.table.months.iter().copied().filter(|_| !self.table.fresh)
     }
-    /// Shows every current row once, in no order.
-    pub(super) fn each(&self, mut visit: impl FnMut(u128, Held<Place>)) -> Result<()> {
+    /// The newest unpublished states of the keys that `wanted` (own key, owner) names in any of their states.
+    fn newest(&self, wanted: impl Fn(u128, u128) -> bool) -> Result<Newest> {
+        let mut columns = key_columns(&self.parents);
+        columns.push("op");
+        let mut newest = Newest::default();
+        for (nth, file) in self.table.unpublished() {
+            let path = self.layout.history(&self.entity.name, &file.file.name);
+            let mut months =
+                file.sections.iter().flat_map(|(month, rows)| std::iter::repeat_n(*month, *rows)).enumerate();
+            for batch in rows::read(self.files, &path, Part { columns: &columns, ..Part::default() })? {
+                let batch = batch?;
+                let keys = self.keys(&batch)?;
+                let op: &StringArray = fold::column(&batch, "op")?;
+                for row in 0..keys.len() {
+                    let (at, month) = months.next().ok_or_else(|| {
+                        Error::new(Kind::Bug, "a history file has more rows than its sections")
+                            .with("file", &file.file.name)
+                    })?;
+                    let (key, place) = (keys.key(row), Place { history: Some(nth), month, row: at });
+                    if wanted(key, keys.parent(row)) || newest.contains_key(&key) {
+                        newest.insert(key, (op.value(row) != REMOVE).then(|| keys.held(row, place)));
+                    }
+                }
+            }
+        }
+        Ok(newest)
+    }
+    fn keys<'b>(&self, batch: &'b RecordBatch) -> Result<Keys<'b>> {
+        Keys::with(batch, self.parents.iter().map(String::as_str))
+    }
+    /// Shows every row of the current files, also those that have a newer state by now.
+    fn published(&self, mut visit: impl FnMut(u128, Held<Place>)) -> Result<()> {
         let columns = key_columns(&self.parents);
         for month in self.months() {
             let path = self.layout.current(&self.entity.name, month);
             let mut start = 0;
             for batch in rows::read(self.files, &path, Part { columns: &columns, ..Part::default() })? {
                 let batch = batch?;
-                let keys = Keys::with(&batch, self.parents.iter().map(String::as_str))?;
+                let keys = self.keys(&batch)?;
                 for row in 0..keys.len() {
-                    let key = keys.key(row);
-                    if !self.index.0.contains_key(&key) {
-                        visit(key, keys.held(row, Place { history: None, month, row: start + row }));
-                    }
+                    visit(keys.key(row), keys.held(row, Place { history: None, month, row: start + row }));
                 }
                 start += batch.num_rows();
             }
         }
-        for (key, state) in &self.index.0 {
+        Ok(())
+    }
+    /// Shows every current row once, in no order.
+    pub(super) fn each(&self, mut visit: impl FnMut(u128, Held<Place>)) -> Result<()> {
+        let newest = self.newest(|_, _| true)?;
+        self.published(|key, held| {
+            if !newest.contains_key(&key) {
+                visit(key, held);
+            }
+        })?;
+        for (key, state) in newest {
             if let Some(held) = state {
-                visit(*key, *held);
+                visit(key, held);
             }
         }
         Ok(())
     }
-    /// The current rows that `wanted` (own key, owner) names.
-    pub(super) fn held(&self, wanted: impl Fn(u128, u128) -> bool) -> Result<HeldRows<Place>> {
-        let mut found = HeldRows::new();
-        self.each(|key, held| {
+    /// The current rows of these keys, and those of these owners.
+    pub(super) fn held(&self, ids: &KeySet, owners: &KeySet) -> Result<HeldRows<Place>> {
+        let mut found = HeldRows::default();
+        if ids.is_empty() && owners.is_empty() {
+            return Ok(found);
+        }
+        let wanted = |key: u128, owner: u128| ids.contains(&key) || owners.contains(&owner);
+        self.published(|key, held| {
             if wanted(key, held.parent) {
                 found.insert(key, held);
             }
         })?;
+        let may_have = |key: &u128| self.seen.may_have(*key);
+        if owners.is_empty() && !ids.iter().any(may_have) && !found.keys().any(may_have) {
+            return Ok(found);
+        }
+        for (key, state) in self.newest(|key, owner| wanted(key, owner) || found.contains_key(&key))? {
+            match state.filter(|held| wanted(key, held.parent)) {
+                Some(held) => found.insert(key, held),
+                None => found.remove(&key),
+            };
+        }
         Ok(found)
     }
     /// Whole rows (`Entity::schema`) at these places, with each row's month.
@@ -165,9 +203,10 @@ impl Shelf<'_> {
     /// Shows every current row, whole, in batches.
     pub(super) fn batches(&self, mut visit: impl FnMut(RecordBatch) -> Result<()>) -> Result<()> {
         let part = || Part { schema: Some(self.entity.schema()), ..Part::default() };
+        let newest = self.newest(|_, _| true)?;
         for month in self.months() {
             for batch in rows::read(self.files, &self.layout.current(&self.entity.name, month), part())? {
-                self.pick(batch?, |key, _| !self.index.0.contains_key(&key), &mut visit)?;
+                self.pick(batch?, |key, _| !newest.contains_key(&key), &mut visit)?;
             }
         }
         for (nth, file) in self.table.unpublished() {
@@ -177,11 +216,11 @@ impl Shelf<'_> {
             {
                 let batch = batch?;
                 let rows = batch.num_rows();
-                let newest = |key: u128, row: usize| {
-                    let held = self.index.0.get(&key).and_then(Option::as_ref);
+                let is_newest = |key: u128, row: usize| {
+                    let held = newest.get(&key).and_then(Option::as_ref);
                     held.is_some_and(|h| h.place.history == Some(nth) && h.place.row == start + row)
                 };
-                self.pick(batch, newest, &mut visit)?;
+                self.pick(batch, is_newest, &mut visit)?;
                 start += rows;
             }
         }

@@ -20,7 +20,7 @@ use arrow::{array::RecordBatch, compute::concat_batches};
 use aside::{commit_aside, diff};
 use bytes::Bytes;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -105,7 +105,7 @@ impl Memory {
 
 impl Table {
     fn held(&self) -> HeldRows<&String> {
-        let mut all = HeldRows::new();
+        let mut all = HeldRows::default();
         for (id, row) in &self.current {
             let Held { rank, alive, parent, .. } = row.held;
             all.insert(key_hash(id), Held { rank, alive, parent, place: id });
@@ -164,8 +164,8 @@ impl Stored {
         self.fed.insert(commit.stream.clone(), fed);
         Ok(done)
     }
-    fn missing(&self, commit: &Commit, main: &Entity) -> Result<HashSet<u128>> {
-        let Some(scan) = &commit.scan else { return Ok(HashSet::new()) };
+    fn missing(&self, commit: &Commit, main: &Entity) -> Result<fold::KeySet> {
+        let Some(scan) = &commit.scan else { return Ok(fold::KeySet::default()) };
         let none = Table::default();
         let held = self.tables.get(&main.name).unwrap_or(&none).held();
         let keys = commit.rows.as_ref().map(|rows| Keys::of(&rows.main, main)).transpose()?;
@@ -191,7 +191,7 @@ impl Stored {
         }
         done.changed = count(changed.len());
         done.unchanged = count(keys.len()) - done.changed;
-        let changed: HashSet<u128> = changed.into_iter().map(|row| keys.key(row)).collect();
+        let changed: fold::KeySet = changed.into_iter().map(|row| keys.key(row)).collect();
         for (child, batch) in &rows.children {
             let table = self.tables.entry(child.name.clone()).or_default();
             let keys = Keys::of(batch, child)?;
@@ -238,7 +238,7 @@ impl Stored {
     fn keep_rejects(&mut self, commit: &Commit, number: i64) {
         self.resolved.extend(commit.resolves.iter().cloned());
         let open = self.rejects.iter().filter(|r| !self.resolved.contains(&r.id));
-        let mut seen: HashSet<u128> = open.map(|r| fold::reject_hash(&r.reject)).collect();
+        let mut seen: fold::KeySet = open.map(|r| fold::reject_hash(&r.reject)).collect();
         for reject in commit.rejects.iter().filter(|r| seen.insert(fold::reject_hash(r))) {
             let ordinal = self.rejects.iter().filter(|r| r.commit_no == number).count();
             let id = format!("{number}-{ordinal}");

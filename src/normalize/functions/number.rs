@@ -64,6 +64,8 @@ pub(super) fn sum_type(arguments: &[DataType]) -> Result<DataType> {
 pub(super) fn minor(context: &Context, arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let (amounts, scale) = widened(argument(arguments, 0)?)?;
     let currencies = texts(arguments, 1)?;
+    let places_of = |currency: &str| context.minor.exceptions.get(currency).unwrap_or(&context.minor.default);
+    let mut last: Option<(&str, u8)> = None;
     let mut out = Vec::with_capacity(context.rows);
     for (amount, currency) in amounts.as_primitive::<Decimal128Type>().iter().zip(currencies.iter()) {
         out.push(match (amount, currency) {
@@ -72,7 +74,11 @@ pub(super) fn minor(context: &Context, arguments: &[ArrayRef]) -> Result<ArrayRe
                 return refuse(format!("the amount {} has no currency", exact::text(amount, scale)));
             }
             (Some(amount), Some(currency)) => {
-                let places = context.minor.exceptions.get(currency).copied().unwrap_or(context.minor.default);
+                let places = match last {
+                    Some((known, places)) if known == currency => places,
+                    _ => *places_of(currency),
+                };
+                last = Some((currency, places));
                 let from = i8::try_from(places).unwrap_or(i8::MAX).saturating_add(scale);
                 match exact::rescale(amount, from, MONEY.1, MONEY.0) {
                     Ok(value) => Some(value),
