@@ -90,6 +90,7 @@ impl Http for Client {
             }
             body.extend_from_slice(&chunk);
         }
+        tracing::debug!(url = %place, status, bytes = body.len(), "answered");
         Ok(Response { status, headers, body: body.freeze() })
     }
 }

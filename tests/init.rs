@@ -223,3 +223,14 @@ fn without_a_terminal_what_is_missing_is_named() {
     assert!(error.next().is_some_and(|n| n.starts_with("tidegate init --connector chargebee")));
     assert_eq!(missing("tidegate init --connector chargebee --name a").what(), "--set site=... is missing");
 }
+
+#[test]
+fn another_address_than_the_providers_is_taken_as_base_url() {
+    let root = tempfile::tempdir().unwrap();
+    let address = ("base_url".to_owned(), "http://127.0.0.1:8080/api/v2".to_owned());
+    let order = Order { settings: wish().settings.into_iter().chain([address]).collect(), ..wish() };
+    init(root.path(), &order, &inputs(), &STREAMS).unwrap();
+    let text = read(root.path(), "pipelines/acme-eu.yaml");
+    let pipeline = Draft::read("pipelines/acme-eu.yaml", &text).unwrap().prove(&inputs(), &STREAMS).unwrap();
+    assert_eq!(pipeline.base_url.as_deref(), Some("http://127.0.0.1:8080/api/v2"));
+}
