@@ -9,6 +9,7 @@ pub mod progress;
 mod rebuild;
 mod redrive;
 pub mod summary;
+mod superseded;
 
 pub use job::{Job, Outcome, Stop, Tools, made_with, never};
 pub use normalizers::Normalizers;
@@ -28,9 +29,10 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use progress::Progress;
 use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 use summary::{Status, StreamSummary, Summary};
+use superseded::Quarantined;
 
 /// Bodies of one commit, bytes: what may have to be fetched again after a kill.
-pub const COMMIT_BYTES: usize = 16 << 20;
+pub const COMMIT_BYTES: usize = 8 << 20;
 /// Bodies that wait, of all streams together, bytes: above it the stream with most of them is committed.
 pub const WAITING_BYTES_MAX: usize = 2 * COMMIT_BYTES;
 /// A commit is made at least this often while pages arrive.
@@ -43,6 +45,7 @@ pub async fn sync<'a, H: Http, C: Clock, D: Destination>(job: &'a Job, tools: To
         job,
         tools,
         batchers: BTreeMap::new(),
+        quarantined: Quarantined::default(),
         streams: job
             .streams
             .iter()
@@ -90,6 +93,7 @@ struct Run<'a, H, C, D> {
     job: &'a Job,
     tools: Tools<'a, H, C, D>,
     batchers: BTreeMap<String, Batcher>,
+    quarantined: Quarantined,
     streams: Vec<StreamSummary>,
     first_page: BTreeMap<String, Timestamp>,
     /// Requests per stream that progress has spoken of.
@@ -104,6 +108,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
     async fn all(&mut self) -> Result<()> {
         let opened = self.tools.destination.open(&self.job.facts.owner, &self.job.entities).await?;
         self.opened = true;
+        self.quarantined = Quarantined::read(self.tools.destination, &self.job.facts.owner).await?;
         let mut starts = Vec::new();
         for stream in &self.job.streams {
             self.batchers.insert(stream.name.clone(), Batcher::new(Arc::clone(stream))?);
@@ -279,7 +284,10 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
     async fn flush(&mut self, name: &str) -> Result<()> {
         let Some(batcher) = self.batchers.get_mut(name) else { return Ok(()) };
         let commit = match batcher.commit(self.job, self.tools.normalizers).await {
-            Ok(Some(commit)) => commit,
+            Ok(Some(mut commit)) => {
+                self.quarantined.supersede(&mut commit);
+                commit
+            }
             Ok(None) => return Ok(()),
             Err(e) if e.kind() == Kind::Guard => {
                 self.failed(name, e);
@@ -298,6 +306,9 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
             }
             Err(e) => return Err(e.with("stream", name)),
         };
+        if rejected > 0 {
+            self.quarantined = Quarantined::read(self.tools.destination, &self.job.facts.owner).await?;
+        }
         let now = self.tools.clock.now();
         if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == name) {
             summary.changed += done.changed;

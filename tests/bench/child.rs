@@ -84,12 +84,13 @@ impl Site {
     pub(crate) fn base_url(&self) -> String {
         format!("http://{}/api/v2", self.address)
     }
-    /// Changes and adds records.
-    pub(crate) fn touch(&self) {
+    /// Makes the world go on: `touch` changes and adds 2 % anywhere, `day` lives a day.
+    pub(crate) fn tell(&self, what: &str) {
         use std::io::{Read, Write};
         let mut socket = std::net::TcpStream::connect(&self.address).expect("the server");
-        let request =
-            "POST /_sim/touch HTTP/1.1\r\nhost: sim\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let request = format!(
+            "POST /_sim/{what} HTTP/1.1\r\nhost: sim\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
         socket.write_all(request.as_bytes()).expect("the server reads");
         let mut answer = String::new();
         socket.read_to_string(&mut answer).expect("an answer");
@@ -152,13 +153,17 @@ impl Project {
 
 /// CPU seconds of the server that holds this database, ended backends included.
 pub(crate) fn postgres_cpu(url: &str) -> f64 {
-    let backend: i32 = super::floors::runtime().block_on(async {
+    let postmaster = super::floors::runtime().block_on(async {
         let mut session = sqlx::PgConnection::connect(url).await.expect("a session");
-        sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut session).await.expect("a process id")
+        let backend: i32 = sqlx::query_scalar("select pg_backend_pid()")
+            .fetch_one(&mut session)
+            .await
+            .expect("a process id");
+        let backend = u32::try_from(backend).expect("a process id");
+        // Read while the session lives: its process ends with it.
+        stat(backend).and_then(|(_, n)| n.first().copied()).expect("the server runs on this machine")
     });
-    let backend = u32::try_from(backend).expect("a process id");
     let parent = |numbers: &[f64]| numbers.first().copied();
-    let postmaster = stat(backend).and_then(|(_, n)| parent(&n)).expect("the server runs on this machine");
     let mut ticks = 0.0;
     for entry in fs::read_dir("/proc").expect("/proc").flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };

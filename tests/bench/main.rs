@@ -108,7 +108,7 @@ fn main() {
     report.print(asked.json);
 }
 
-/// First load, 2 % changed and new, nothing new: each run with an empty destination.
+/// First load, 2 % changed and new anywhere, nothing new, a day later: each run with an empty destination.
 fn syncs(
     name: &str,
     site: &Site,
@@ -116,17 +116,20 @@ fn syncs(
     mut place: impl FnMut() -> Option<String>,
     report: &mut Report,
 ) {
-    let mut figures: [Vec<Figure>; 3] = Default::default();
+    let mut figures: [Vec<Figure>; 4] = Default::default();
     for _ in 0..asked.runs {
         let project = Project::new(site, &asked.binary, place());
-        let [first, changed, nothing] = &mut figures;
+        let [first, changed, nothing, day] = &mut figures;
         first.push(project.sync());
-        site.touch();
+        site.tell("touch");
         changed.push(project.sync());
         nothing.push(project.sync());
+        site.tell("day");
+        day.push(project.sync());
     }
-    let [first, changed, nothing] = figures;
+    let [first, changed, nothing, day] = figures;
     report.add(&format!("{name}: first load"), first);
     report.add(&format!("{name}: 2 % changed"), changed);
     report.add(&format!("{name}: nothing new"), nothing);
+    report.add(&format!("{name}: a day later"), day);
 }

@@ -20,7 +20,8 @@ const WORD: &str = "--serve";
 const TOUCHED: usize = 50;
 /// What passes in the site's world with a touch: more than a sync keeps away from the present.
 const PASSED: Duration = Duration::from_secs(600);
-const BEHIND: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_secs(86_400);
+const BEHIND: Duration = Duration::from_secs(60 * 86_400);
 
 /// What to serve.
 pub(crate) struct Order {
@@ -43,7 +44,7 @@ pub(crate) fn order() -> Option<Order> {
     Some(Order { size, gzip: words.next()? == "true" })
 }
 
-/// The simulator, and one control of our own: `touch`.
+/// The simulator, and two controls of our own: `touch` and `day`.
 struct Touched(Sim);
 
 impl Handler for Touched {
@@ -54,8 +55,10 @@ impl Handler for Touched {
 
 impl Site for Touched {
     fn control(&mut self, now: Timestamp, path: &str, query: &[(String, String)]) -> Response {
-        if path == "touch" {
-            self.touch(now);
+        match path {
+            "touch" => self.touch(now),
+            "day" => self.day(now),
+            _ => {}
         }
         self.0.control(now, "requests", query)
     }
@@ -79,6 +82,13 @@ impl Touched {
                 break;
             }
         }
+        rest(&mut self.0);
+        self.0.set_clock(now);
+    }
+    /// A day of billing, as the world lives it: what changes is mostly recent.
+    fn day(&mut self, now: Timestamp) {
+        let present = self.0.time(now).max(self.0.world().now());
+        self.0.advance(present.plus(DAY));
         rest(&mut self.0);
         self.0.set_clock(now);
     }

@@ -120,6 +120,41 @@ fn quarantined_records_return_when_the_provider_is_right_again() {
 }
 
 #[test]
+fn quarantined_records_are_accepted_once_the_connector_reads_them() {
+    let site = Served::company(20);
+    let stage = Stage::simulated(&site.chargebee());
+    stage.edit("limits: { ", "limits: { reject_share: 1.0, ");
+    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/connectors/chargebee");
+    for entry in fs::read_dir(built_in).unwrap().map(Result::unwrap) {
+        let text = fs::read_to_string(entry.path()).unwrap();
+        let mistaken = text.replacen("      id: text\n", "      id: text\n      object: int\n", 1);
+        stage.write(&format!("connectors/chargebee/{}", entry.file_name().to_string_lossy()), &mistaken);
+    }
+    stage.run(&["sync", "acme", "--stream", "customers"]).expect(0);
+    let refused = stage.run(&["quarantine", "list", "-o", "json"]).expect(0).json();
+    let refused = refused.as_array().unwrap().len();
+    assert!(refused >= 20, "{refused} records were refused");
+    fs::remove_dir_all(stage.path("connectors")).unwrap();
+    let redriven = stage.run(&["quarantine", "redrive", "acme", "-o", "json"]).expect(0).json();
+    assert_eq!(redriven[0]["accepted"], refused, "{redriven}");
+    let left = stage.run(&["quarantine", "list", "-o", "json"]).expect(0).json();
+    assert_eq!(left.as_array().unwrap().len(), 0, "{left}");
+    let rows = stage.run(&["query", "select count(*) as n from customers", "-o", "json"]).expect(0).json();
+    assert!(rows.to_string().contains(&refused.to_string()), "{rows}");
+}
+
+#[test]
+fn commands_to_type_next_name_the_project_folder() {
+    let site = Served::company(3);
+    let stage = Stage::simulated(&site.chargebee());
+    let folder = stage.path("").display().to_string();
+    let said = stage.run(&["-C", &folder, "sync", "acme"]).expect(0);
+    assert!(said.out.contains(&format!("next: tidegate -C {folder} status acme")), "{}", said.out);
+    let said = stage.run(&["-C", &folder, "sync", "acne"]).expect(2);
+    assert!(!said.err.contains("tidegate sync"), "{}", said.err);
+}
+
+#[test]
 fn billsby_is_synced_as_well() {
     let site = Served::company(20);
     let stage = Stage::simulated(&site.billsby());

@@ -129,11 +129,29 @@ async fn a_commit_never_touches_current_files_and_an_idle_publish_writes_nothing
     assert_eq!(lake.publish("bills").await.unwrap(), 0);
 }
 
+/// Counts exchanged current files of one table.
+#[derive(Default)]
+struct Exchanged(Mutex<usize>);
+
+impl Watch for Exchanged {
+    fn before(&self, _: Effect<'_>) -> io::Result<()> {
+        Ok(())
+    }
+    fn after(&self, effect: Effect<'_>) -> io::Result<()> {
+        if matches!(effect, Effect::Rename { to, .. } if to.ends_with("month=2024-01/part-0.parquet")) {
+            *self.0.lock().unwrap() += 1;
+        }
+        Ok(())
+    }
+}
+
 /// More commits between two publishes than are merged at once, and sections longer than a batch.
 #[tokio::test]
-async fn many_commits_are_published_in_rounds() {
+async fn many_commits_are_published_before_too_many_wait() {
     let home = folder();
-    let mut lake = open(home.path()).await;
+    let exchanged = Arc::new(Exchanged::default());
+    let mut lake = Lake::with_files(home.path().to_owned(), Files::watched(exchanged.clone()));
+    lake.open(&acme(), &entities()).await.unwrap();
     let many: Vec<Bill> = (0..3000).map(|i| bill(&format!("m{i:04}"), 0, 1, Some(JANUARY), 1, &[])).collect();
     lake.commit(commit(&many)).await.unwrap();
     for n in 1..60_i64 {
@@ -143,6 +161,8 @@ async fn many_commits_are_published_in_rounds() {
             lake.publish("bills").await.unwrap();
         }
     }
+    let times = *exchanged.0.lock().unwrap();
+    assert!((3..=6).contains(&times), "a month's file was exchanged {times} times");
     let before = everything(&mut lake).await;
     lake.publish("bills").await.unwrap();
     assert_eq!(everything(&mut lake).await, before);

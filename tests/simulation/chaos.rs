@@ -157,6 +157,12 @@ async fn simulation_rejects_exactly_the_records_that_do_not_fit() {
         assert_eq!(found, wrong, "seed {seed}");
         assert!(stored.iter().all(|s| !s.reject.body.is_empty() && !s.reject.message.is_empty()));
         story.settle("wrong types, repaired").await;
+        let open = story.destination().rejects(&owner()).await.unwrap();
+        assert!(
+            open.is_empty(),
+            "seed {seed}: a record that fits now is still held back: {:?}",
+            open.first()
+        );
     }
 }
 

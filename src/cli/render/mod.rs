@@ -8,7 +8,7 @@ pub mod rows;
 pub mod summary;
 pub mod table;
 
-use super::args::{Format, Global, Output, Rows};
+use super::args::{self, Format, Global, Output, Rows};
 use crate::{
     config::Environment,
     error::{Error, Kind, Result},
@@ -73,6 +73,8 @@ pub struct Out {
     pub live: Option<MultiProgress>,
     /// Progress is shown at all.
     pub progress: bool,
+    /// `-C`, when it was given: commands that we name need it too.
+    pub folder: Option<String>,
 }
 
 impl Out {
@@ -94,7 +96,20 @@ impl Out {
             output: global.output,
             live: (io::stderr().is_terminal() && !dumb).then(MultiProgress::new),
             progress: !global.no_progress,
+            folder: Some(&global.dir)
+                .filter(|dir| dir.as_os_str() != ".")
+                .map(|dir| dir.display().to_string()),
         }
+    }
+    /// The text, with commands as they must be typed from where the user stands.
+    pub fn typed(&self, text: &str) -> String {
+        let Some(folder) = &self.folder else { return text.to_owned() };
+        let folder = if folder.contains(' ') { format!("'{folder}'") } else { folder.clone() };
+        let verbs = args::command();
+        verbs.get_subcommands().fold(text.to_owned(), |text, verb| {
+            let name = verb.get_name();
+            text.replace(&format!("tidegate {name}"), &format!("tidegate -C {folder} {name}"))
+        })
     }
     /// Text to stdout, with its own line breaks. A reader who went away (`| head`) is no error.
     pub fn data(&self, text: &str) -> Result<()> {
@@ -103,6 +118,9 @@ impl Out {
     }
     /// A line to stderr, above whatever is drawn there.
     pub fn note(&self, text: &str) {
+        self.line(&self.typed(text));
+    }
+    fn line(&self, text: &str) {
         let _ = self.log_writer().write_all(format!("{text}\n").as_bytes());
     }
     /// Where log lines go, so that they do not cut through what is drawn in place.
@@ -147,10 +165,10 @@ impl Out {
     }
     /// An error to stderr, as `-o` says.
     pub fn error(&self, error: &Error) {
-        self.note(&match self.output {
-            Output::Text => errors::text(error, &self.notes),
-            Output::Json => errors::json(error).to_string(),
-        });
+        match self.output {
+            Output::Text => self.note(&errors::text(error, &self.notes)),
+            Output::Json => self.line(&errors::json(error).to_string()),
+        }
     }
 }
 

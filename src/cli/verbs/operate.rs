@@ -29,7 +29,7 @@ pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
             )?;
             let reset = app::state::reset(&project, &pipeline, streams).await?;
             let said = format!("reset: {}\nnext: tidegate sync {}", reset.join(", "), pipeline.name);
-            told(scene, &serde_json::json!({ "reset": reset }), &said)?;
+            told(scene, &serde_json::json!({ "reset": reset }), &scene.out.typed(&said))?;
         }
         State::Export { pipeline, out } => {
             let exported = app::state::export(&project, &project.pipeline(pipeline)?).await?;

@@ -50,7 +50,9 @@ pub(super) async fn sync(scene: &Scene<'_>, asked: &Sync) -> Result<Exit> {
 fn show(scene: &Scene<'_>, outcome: &Outcome) -> Result<()> {
     match scene.out.output {
         Output::Json => scene.out.json(&outcome.summary)?,
-        Output::Text => scene.out.data(&summary::text(&outcome.summary, &scene.out.data))?,
+        Output::Text => {
+            scene.out.data(&scene.out.typed(&summary::text(&outcome.summary, &scene.out.data)))?
+        }
     }
     if let Some(error) = &outcome.error {
         scene.out.error(error);

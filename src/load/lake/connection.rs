@@ -147,9 +147,10 @@ impl Connection {
         done.bytes += self.held.replace(next)?;
         self.quarantine.retain(|_, id| !commit.resolves.contains(id));
         self.quarantine.extend(new);
-        for (name, rows) in written {
-            self.seen.entry(name).or_default().absorb(&rows)?;
+        for (name, rows) in &written {
+            self.seen.entry(name.clone()).or_default().absorb(rows)?;
         }
+        done.bytes += self.publish_full(written.iter().map(|(name, _)| name))?;
         Ok(done)
     }
     /// Marks redriven rejects, writes new ones and quality issues. Returns the new ones by content.

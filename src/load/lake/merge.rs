@@ -1,6 +1,6 @@
 //! Folds sorted inputs into one sorted output; per id the newest input decides. Memory is bounded by the number of
 //! inputs, not by their size.
-use super::rows::{BATCH, Batches};
+use super::rows::{BATCH, Batches, Stretches};
 use crate::{
     entity::Entity,
     error::Result,
@@ -13,21 +13,30 @@ use arrow::{
 use std::{cmp::Ordering, collections::BTreeSet};
 
 /// One side of a merge, sorted by id, each id once.
-pub(super) enum Input {
-    /// Current rows, or one month of a history file.
+pub(super) enum Input<'a> {
+    /// Current rows.
     Rows(Batches),
+    /// The next so many rows of a history file: one month.
+    Section(&'a mut Stretches, usize),
     /// Ids whose rows went to another month.
-    Left(std::collections::btree_set::IntoIter<String>),
+    Left(std::collections::btree_set::Iter<'a, String>),
 }
 
-impl Input {
-    pub(super) fn left(ids: &BTreeSet<String>) -> Self {
-        Self::Left(ids.clone().into_iter())
+impl<'a> Input<'a> {
+    pub(super) fn left(ids: &'a BTreeSet<String>) -> Self {
+        Self::Left(ids.iter())
+    }
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        match self {
+            Self::Left(_) => Ok(None),
+            Self::Rows(batches) => batches.next().transpose(),
+            Self::Section(stretches, left) => stretches.next(left),
+        }
     }
 }
 
-struct Cursor {
-    input: Input,
+struct Cursor<'a> {
+    input: Input<'a>,
     /// Position of the batch in the pool.
     batch: usize,
     row: usize,
@@ -51,7 +60,7 @@ struct Pool {
 /// `inputs`: oldest first. Rows whose newest state is a removal are left out. Output has `Entity::schema`.
 pub(super) fn merge(
     entity: &Entity,
-    inputs: Vec<Input>,
+    inputs: Vec<Input<'_>>,
     mut out: impl FnMut(&RecordBatch) -> Result<()>,
 ) -> Result<()> {
     let width = entity.schema().fields().len();
@@ -83,7 +92,7 @@ pub(super) fn merge(
 }
 
 /// The cursors that stand at the least id, oldest first.
-fn least(cursors: &[Cursor], same: &mut Vec<usize>) {
+fn least(cursors: &[Cursor<'_>], same: &mut Vec<usize>) {
     same.clear();
     let mut best = None;
     for (i, id) in cursors.iter().enumerate().filter_map(|(i, c)| Some((i, c.id()?))) {
@@ -97,7 +106,7 @@ fn least(cursors: &[Cursor], same: &mut Vec<usize>) {
     }
 }
 
-impl Cursor {
+impl Cursor<'_> {
     fn id(&self) -> Option<&str> {
         match &self.at {
             At::Row(ids) => Some(ids.value(self.row)),
@@ -115,9 +124,9 @@ impl Cursor {
     fn refill(&mut self, pool: &mut Pool) -> Result<()> {
         self.row = 0;
         self.at = match &mut self.input {
-            Input::Left(ids) => ids.next().map_or(At::End, At::Left),
-            Input::Rows(batches) => loop {
-                let Some(batch) = batches.next().transpose()? else { break At::End };
+            Input::Left(ids) => ids.next().map_or(At::End, |id| At::Left(id.clone())),
+            input => loop {
+                let Some(batch) = input.next()? else { break At::End };
                 if batch.num_rows() > 0 {
                     let ids = fold::column::<StringArray>(&batch, "id")?.clone();
                     self.batch = pool.batches.len();
@@ -141,7 +150,7 @@ impl Pool {
     /// Writes what was picked and lets go of batches that no cursor stands in.
     fn flush(
         &mut self,
-        cursors: &mut [Cursor],
+        cursors: &mut [Cursor<'_>],
         out: &mut impl FnMut(&RecordBatch) -> Result<()>,
     ) -> Result<()> {
         if !self.picks.is_empty() {

@@ -7,9 +7,9 @@ use super::{
     layout::Month,
     merge::{Input, merge},
     plan::View,
-    rows::{self, Part, Writer},
+    rows::{self, Part, Stretches, Writer},
     shelf::Seen,
-    state::{HistoryFile, Table},
+    state::Table,
 };
 use crate::{
     entity::Entity,
@@ -22,8 +22,9 @@ use std::{
     sync::Arc,
 };
 
-/// Inputs merged at once, beside the current file: bounds memory.
-const FAN_IN: usize = 24;
+/// Unpublished history files of a table. That many are published before the stream's end: bounds what a publish
+/// merges at once, and what is remembered of unpublished keys.
+const UNPUBLISHED_MAX: usize = 24;
 const LOCK: &str = "publish.lock";
 
 /// What becomes of one current file; None: it goes.
@@ -60,6 +61,13 @@ impl Connection {
         let waiting = stream.feeds().filter(|name| self.held.state.tables.get(*name).is_some_and(waits));
         let waiting: BTreeSet<String> = waiting.cloned().collect();
         self.publish_tables(&waiting)
+    }
+    /// Publishes those of the tables that have too much unpublished. Bytes written.
+    pub(super) fn publish_full<'a>(&mut self, names: impl Iterator<Item = &'a String>) -> Result<u64> {
+        let tables = &self.held.state.tables;
+        let is_full = |t: &Table| t.unpublished().count() >= UNPUBLISHED_MAX;
+        let full = names.filter(|name| tables.get(*name).is_some_and(is_full)).cloned().collect();
+        self.publish_tables(&full)
     }
     pub(super) fn publish_tables(&mut self, names: &BTreeSet<String>) -> Result<u64> {
         if names.is_empty() {
@@ -143,15 +151,22 @@ fn stage_table(view: &View<'_>, entity: &Arc<Entity>, table: &Table, cut_short: 
         Staged { entity: Arc::clone(entity), first: Vec::new(), then: Vec::new(), months: old.clone() };
     let stage = Stage { view, entity };
     for (month, ids) in left.iter().filter(|(month, _)| old.contains(month)) {
-        staged.first.push((*month, stage.month(*month, true, &[Fold::Left(ids)], "-left")?));
+        staged.first.push((*month, stage.month(*month, true, vec![Input::left(ids)], "-left")?));
     }
+    let mut history = Vec::new();
+    for (_, file) in table.unpublished() {
+        let path = view.layout.history(&entity.name, &file.file.name);
+        history.push((file, Stretches::open(view.files, &path, entity.history_schema())?));
+    }
+    // Ascending, as the sections of every file are: each file is read once.
     for month in touched {
-        let mut folds = Vec::new();
-        for (_, file) in table.unpublished() {
-            folds.extend(file.left.get(&month).map(Fold::Left));
-            folds.extend(file.sections.iter().any(|(m, _)| *m == month).then_some(Fold::Section(file)));
+        let mut inputs = Vec::new();
+        for (file, stretches) in &mut history {
+            inputs.extend(file.left.get(&month).map(Input::left));
+            let rows = file.sections.iter().find(|(m, _)| *m == month).map(|(_, rows)| *rows);
+            inputs.extend(rows.map(|rows| Input::Section(stretches, rows)));
         }
-        let new = stage.month(month, old.contains(&month), &folds, "")?;
+        let new = stage.month(month, old.contains(&month), inputs, "")?;
         if new.is_some() {
             staged.months.insert(month)
         } else {
@@ -162,11 +177,6 @@ fn stage_table(view: &View<'_>, entity: &Arc<Entity>, table: &Table, cut_short: 
     Ok(staged)
 }
 
-enum Fold<'a> {
-    Section(&'a HistoryFile),
-    Left(&'a BTreeSet<String>),
-}
-
 struct Stage<'a> {
     view: &'a View<'a>,
     entity: &'a Entity,
@@ -174,51 +184,22 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     /// The month's new file under a temporary name; None when no row is left. `old`: there is a file to start from.
-    fn month(&self, month: Month, old: bool, folds: &[Fold<'_>], tag: &str) -> Result<Option<Finished>> {
+    fn month(&self, month: Month, old: bool, changes: Vec<Input<'_>>, tag: &str) -> Result<Option<Finished>> {
         let View { files, layout, .. } = self.view;
         let path = layout.current(&self.entity.name, month);
-        let mut base: Option<PathBuf> = old.then(|| path.clone());
-        let mut newest = None;
-        for (round, chunk) in folds.chunks(FAN_IN).enumerate() {
-            let mut inputs = Vec::new();
-            if let Some(base) = &base {
-                let part = Part { schema: Some(self.entity.schema()), ..Part::default() };
-                inputs.push(Input::Rows(rows::read(files, base, part)?));
-            }
-            for fold in chunk {
-                inputs.push(match fold {
-                    Fold::Left(ids) => Input::left(ids),
-                    Fold::Section(file) => self.section(file, month)?,
-                });
-            }
-            let mut writer =
-                Writer::tagged(files, &path, &format!("{tag}-{round}"), self.entity.schema(), None)?;
-            let mut written = 0;
-            merge(self.entity, inputs, |rows| {
-                written += rows.num_rows();
-                writer.write(rows)
-            })?;
-            let finished = writer.finish()?;
-            if let Some(before) = newest.replace((finished, written)) {
-                files.remove(&before.0.temporary)?;
-            }
-            base = newest.as_ref().map(|(finished, _)| finished.temporary.clone());
+        let mut inputs = Vec::new();
+        if old {
+            let part = Part { schema: Some(self.entity.schema()), ..Part::default() };
+            inputs.push(Input::Rows(rows::read(files, &path, part)?));
         }
-        match newest {
-            Some((finished, 0)) => files.remove(&finished.temporary).map(|()| None),
-            Some((finished, _)) => Ok(Some(finished)),
-            None => Err(Error::new(Kind::Bug, "a month was published without a change").with("month", month)),
-        }
-    }
-    fn section(&self, file: &HistoryFile, month: Month) -> Result<Input> {
-        let start: usize = file.sections.iter().take_while(|(m, _)| *m != month).map(|(_, rows)| rows).sum();
-        let rows = file.sections.iter().find(|(m, _)| *m == month).map_or(0, |(_, rows)| *rows);
-        let part = Part {
-            rows: Some(std::iter::once(start..start + rows).collect()),
-            schema: Some(self.entity.history_schema()),
-            ..Part::default()
-        };
-        let path = self.view.layout.history(&self.entity.name, &file.file.name);
-        Ok(Input::Rows(rows::read(self.view.files, &path, part)?))
+        inputs.extend(changes);
+        let mut writer = Writer::tagged(files, &path, tag, self.entity.schema(), None)?;
+        let mut written = 0;
+        merge(self.entity, inputs, |rows| {
+            written += rows.num_rows();
+            writer.write(rows)
+        })?;
+        let finished = writer.finish()?;
+        if written == 0 { files.remove(&finished.temporary).map(|()| None) } else { Ok(Some(finished)) }
     }
 }

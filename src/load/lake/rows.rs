@@ -6,7 +6,7 @@ use crate::{
 };
 use arrow::{
     array::{RecordBatch, new_null_array},
-    datatypes::SchemaRef,
+    datatypes::{DataType, Field, SchemaRef},
 };
 use parquet::{
     arrow::{
@@ -57,6 +57,12 @@ pub(super) struct Writer {
     inner: ArrowWriter<Draft>,
 }
 
+/// A dictionary of such values costs more than it saves.
+fn hardly_repeats(field: &Field) -> bool {
+    matches!(field.name().as_str(), "id" | "row_hash" | "version")
+        || (matches!(field.data_type(), DataType::Timestamp(..)) && field.name() != "observed_at")
+}
+
 impl Writer {
     /// `wide`: a column of large values that never repeat.
     pub(super) fn create(files: &Files, path: &Path, schema: SchemaRef, wide: Option<&str>) -> Result<Self> {
@@ -78,8 +84,9 @@ impl Writer {
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_data_page_row_count_limit(PAGE_ROWS)
             .set_max_row_group_row_count(Some(if wide.is_some() { WIDE_GROUP_ROWS } else { GROUP_ROWS }));
-        if let Some(wide) = wide {
-            properties = properties.set_column_dictionary_enabled(ColumnPath::from(wide), false);
+        for field in schema.fields().iter().filter(|f| Some(f.name().as_str()) == wide || hardly_repeats(f)) {
+            properties =
+                properties.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);
         }
         let draft = files.create(path, tag)?;
         let inner = ArrowWriter::try_new(draft, schema, Some(properties.build()))
@@ -138,6 +145,35 @@ impl Iterator for Batches {
             None => Ok(batch),
             Some(schema) => conform(batch, schema).map_err(|e| e.with("path", self.path.display())),
         })
+    }
+}
+
+/// A row file read once, from front to back, a stretch of rows at a time.
+pub(super) struct Stretches {
+    batches: Batches,
+    rest: Option<RecordBatch>,
+}
+
+impl Stretches {
+    pub(super) fn open(files: &Files, path: &Path, schema: SchemaRef) -> Result<Self> {
+        let batches = read(files, path, Part { schema: Some(schema), ..Part::default() })?;
+        Ok(Self { batches, rest: None })
+    }
+    /// The next rows, at most `left` of them, which becomes less; None when nothing is left.
+    pub(super) fn next(&mut self, left: &mut usize) -> Result<Option<RecordBatch>> {
+        if *left == 0 {
+            return Ok(None);
+        }
+        let Some(batch) = self.rest.take().map(Ok).or_else(|| self.batches.next()).transpose()? else {
+            return Err(Error::new(Kind::Bug, "a history file has fewer rows than its sections")
+                .with("path", self.batches.path.display()));
+        };
+        let taken = batch.num_rows().min(*left);
+        *left -= taken;
+        if taken < batch.num_rows() {
+            self.rest = Some(batch.slice(taken, batch.num_rows() - taken));
+        }
+        Ok(Some(batch.slice(0, taken)))
     }
 }
 

@@ -220,6 +220,11 @@ impl<'a> Encoder<'a> {
             .collect::<Result<_>>()?;
         Ok(Self { columns })
     }
+    /// One more column, with the same binary value in every row.
+    pub(super) fn and(mut self, value: &[u8]) -> Self {
+        self.columns.push(Values::Same(Some(value.to_vec())));
+        self
+    }
     fn row(&self, row: usize, out: &mut Vec<u8>) -> Result<()> {
         let count = i16::try_from(self.columns.len())
             .map_err(|e| Error::new(Kind::Invalid, "a table has too many columns").because(e))?;

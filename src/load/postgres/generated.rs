@@ -175,17 +175,6 @@ impl<'a> Table<'a> {
             self.current
         ))
     }
-    /// `$1` tenant, `$2` connection, `$3` ids, `$4` commit: appends current rows to history.
-    pub(super) fn append(&self) -> String {
-        let columns = self.columns(Layer::Current, "");
-        let found = self.columns(Layer::Current, "t.");
-        format!(
-            "insert into {} ({columns}, op, commit_no) select s.*, 'upsert', $4 \
-             from unnest($3::text[]) as k(key) cross join lateral (select {found} from {} t \
-             where t.tenant_id = $1 and t.connection_id = $2 and t.\"id\" = k.key offset 0) s",
-            self.history, self.current
-        )
-    }
     /// `$1` ctids.
     pub(super) fn delete(&self) -> String {
         format!("delete from {} where ctid = any($1::text[]::tid[])", self.current)
