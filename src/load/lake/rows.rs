@@ -27,7 +27,7 @@ use std::{
 
 /// Rows read or written at once.
 pub(super) const BATCH: usize = 1024;
-const PAGE_ROWS: usize = 4096;
+const PAGE_ROWS: usize = BATCH;
 const GROUP_ROWS: usize = 32_768;
 /// Rows of a group whose rows may be a megabyte each.
 const WIDE_GROUP_ROWS: usize = 2048;
