@@ -73,8 +73,9 @@ fn connector(feeds: Vec<(Arc<Entity>, &str)>) -> (Connector, Arc<Stream>) {
         version: None,
         updated: None,
         deleted: None,
+        cut: None,
         paging: Paging::PageNumber { send: "page".into(), first: 1, total: "/n".into(), size },
-        cursor: Cursor::Snapshot,
+        cursor: Cursor::Snapshot { order: None },
         record: Struct::default(),
         feeds: feeds.into_iter().map(feed).collect(),
     });

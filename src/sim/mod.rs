@@ -124,13 +124,7 @@ impl Sim {
     }
 
     fn rows(&self) -> impl Iterator<Item = Row> {
-        let world = &self.world;
-        let customers = world.customers().iter().map(|(at, _)| Row::Customer(at));
-        let subscriptions = world.subscriptions().iter().map(|(at, _)| Row::Subscription(at));
-        let invoices = world.invoices().iter().map(|(at, _)| Row::Invoice(at));
-        let notes = world.notes().iter().map(|(at, _)| Row::CreditNote(at));
-        let transactions = world.transactions().iter().map(|(at, _)| Row::Transaction(at));
-        customers.chain(subscriptions).chain(invoices).chain(notes).chain(transactions)
+        self.world.all_rows().into_iter()
     }
 
     fn answer(&mut self, now: Timestamp, request: &Request) -> Response {

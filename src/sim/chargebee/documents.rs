@@ -1,5 +1,5 @@
 //! What does Chargebee show of an invoice and of a credit note?
-use super::pen::Pen;
+use super::pen::{Pen, custom};
 use crate::sim::{
     json::Object,
     money::Currency,
@@ -14,13 +14,13 @@ use crate::sim::{
 
 /// What line of a document belongs to.
 #[derive(Clone, Copy)]
-struct Owner {
-    customer: At<Customer>,
-    subscription: Option<At<Subscription>>,
+pub(super) struct Owner {
+    pub(super) customer: At<Customer>,
+    pub(super) subscription: Option<At<Subscription>>,
 }
 
 impl Pen<'_> {
-    fn line(self, owner: Owner, line: &Line, currency: Currency) -> String {
+    pub(super) fn line(self, owner: Owner, line: &Line, currency: Currency) -> String {
         let mut o = self.object();
         o.put("id", &line.id).put("date_from", line.from).put("date_to", line.to);
         o.put("unit_amount", line.unit.rounded(currency.exponent()))
@@ -42,6 +42,7 @@ impl Pen<'_> {
         o.opt("tax_exempt_reason", line.tax_rate.is_none().then_some("tax_not_configured"));
         o.put("customer_id", &self.world.customers[owner.customer].id);
         o.opt("subscription_id", owner.subscription.map(|s| &self.world.subscriptions[s].id));
+        custom(&mut o, &line.id);
         o.put("object", "line_item");
         o.end()
     }
@@ -93,6 +94,7 @@ impl Pen<'_> {
         o.some("line_item_taxes", self.line_taxes(&row.line_taxes)).some("taxes", self.taxes(&row.taxes));
         self.discounts(&mut o, row);
         self.links(&mut o, row);
+        custom(&mut o, &row.id);
         if let Some(note) = &row.note {
             let mut text = self.object();
             text.put("note", note).put("entity_type", "invoice").put("entity_id", &row.id);
@@ -269,12 +271,13 @@ impl Pen<'_> {
             }),
         );
         o.raw("billing_address", &self.document_address(row.customer, "billing_address"));
+        custom(&mut o, &row.id);
         o.put("object", "credit_note");
         o.end()
     }
 }
 
-fn entity_type(entity: Entity) -> &'static str {
+pub(super) fn entity_type(entity: Entity) -> &'static str {
     match entity {
         Entity::Adhoc => "adhoc",
         Entity::Price(item) => match item.kind() {

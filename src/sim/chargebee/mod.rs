@@ -5,6 +5,7 @@ mod documents;
 mod pen;
 mod query;
 mod shelf;
+mod sides;
 
 use super::{
     answer::{header, json, segments, with},
@@ -15,7 +16,7 @@ use crate::wire::{Request, Response};
 use pen::Pen;
 use query::List;
 use shelf::{Entry, Key, Shelf};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The key that lets a client in.
 pub const API_KEY: &str = "sim_test_key";
@@ -38,9 +39,13 @@ pub(super) struct Quirks {
 }
 
 impl Quirks {
-    /// True for a row that is shown with a wrong type. Always the same rows, in lists and alone.
+    /// True for a row that is shown with a wrong type. Always the same rows, in lists and alone. Never one of a ledger:
+    /// what is wrong there stays wrong, since nothing of it is ever shown again.
     pub(super) fn is_broken(&self, row: Row) -> bool {
-        let place = (row.number() as u64) << 3 | row.resource() as u64;
+        if matches!(row.resource(), Resource::PromotionalCredits | Resource::Comments) {
+            return false;
+        }
+        let place = (row.number() as u64) << 6 | row.resource() as u64;
         let mut rng = fastrand::Rng::with_seed(self.seed ^ place.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         rng.u32(0..1_000) < self.broken_permille
     }
@@ -49,7 +54,7 @@ impl Quirks {
 /// The provider's front.
 #[derive(Debug, Default)]
 pub(super) struct Chargebee {
-    shelves: [Shelf; 5],
+    shelves: BTreeMap<Resource, Shelf>,
     /// Events that lists show already.
     seen: usize,
     quirks: Quirks,
@@ -62,7 +67,7 @@ impl Chargebee {
     /// From now on lists deviate in this way only; bodies are written anew.
     pub(super) fn set_quirks(&mut self, quirks: Quirks) {
         self.quirks = quirks;
-        for shelf in &mut self.shelves {
+        for shelf in self.shelves.values_mut() {
             for number in shelf.numbers() {
                 if let Some(entry) = shelf.entry_mut(number) {
                     entry.element = None;
@@ -75,14 +80,7 @@ impl Chargebee {
     }
 
     fn shelf(&mut self, resource: Resource) -> &mut Shelf {
-        let [customers, subscriptions, invoices, notes, transactions] = &mut self.shelves;
-        match resource {
-            Resource::Customers => customers,
-            Resource::Subscriptions => subscriptions,
-            Resource::Invoices => invoices,
-            Resource::CreditNotes => notes,
-            Resource::Transactions => transactions,
-        }
+        self.shelves.entry(resource).or_default()
     }
 
     /// Lists see what happened up to `now` (seconds), less the lag. With a lag a row's body is written when it
@@ -129,7 +127,7 @@ impl Chargebee {
                 self.list(world, resource, &request.query)
             }
             ["api", "v2", name, id] if let Some(resource) = resource(name) => {
-                match world.find(resource, id) {
+                match world.find(resource, id).filter(|row| query::has_retrieve(resource) && !world.stamp(*row).gone) {
                     Some(row) => self.retrieve(world, row),
                     None => error(
                         404,
@@ -222,6 +220,7 @@ fn wrap(pen: Pen<'_>, row: Row, broken: bool) -> String {
             }
         }
         Row::Invoice(_) | Row::CreditNote(_) | Row::Transaction(_) => {}
+        Row::Side(_, at) => pen.companion(at, &mut element),
     }
     element.end()
 }
@@ -234,6 +233,14 @@ fn break_type(resource: Resource, body: &str) -> String {
         Resource::Invoices => ("total", serde_json::json!(12.5)),
         Resource::CreditNotes => ("total", serde_json::json!([100])),
         Resource::Transactions => ("amount", serde_json::json!("a lot")),
+        Resource::PaymentSources | Resource::VirtualBankAccounts | Resource::HostedPages => {
+            ("created_at", serde_json::json!("long ago"))
+        }
+        Resource::Orders | Resource::Quotes => ("total", serde_json::json!("12.50")),
+        Resource::Usages => ("quantity", serde_json::json!("many")),
+        Resource::UnbilledCharges | Resource::PromotionalCredits => ("amount", serde_json::json!([1])),
+        Resource::Comments => ("created_at", serde_json::json!(false)),
+        Resource::Gifts => ("status", serde_json::json!(7)),
     };
     let mut record: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(body).unwrap_or_default();
