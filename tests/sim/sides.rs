@@ -185,3 +185,28 @@ fn a_bare_world_makes_nothing_by_itself() {
     bare.touch_random(START, 50);
     assert!(!bare.customers().is_empty() && bare.sides().is_empty());
 }
+
+#[test]
+fn a_long_document_is_cut_in_lists_and_whole_when_asked_for_line_by_line() {
+    let mut sim = sim(1, 40, &[tidegate::sim::chaos::Knob::CutLines(1)]);
+    let page = get(&mut sim, START, "/api/v2/invoices", &[("limit", "100")]);
+    let cut = page["list"].as_array().unwrap().iter().map(|e| &e["invoice"]);
+    let cut: Vec<&Value> = cut.filter(|i| i.get("line_items_next_offset").is_some()).collect();
+    assert!(!cut.is_empty());
+    for invoice in cut {
+        let id = invoice["id"].as_str().unwrap();
+        let (mut next, mut lines) = (invoice["line_items_next_offset"].as_str().map(str::to_owned), 1);
+        while let Some(offset) = next {
+            let path = format!("/api/v2/invoices/{id}");
+            let query = [("line_items_limit", "1"), ("line_items_offset", offset.as_str())];
+            let more = get(&mut sim, START, &path, &query)["invoice"].clone();
+            lines += more["line_items"].as_array().unwrap().len();
+            next = more["line_items_next_offset"].as_str().map(str::to_owned);
+        }
+        let world = sim.world().invoices().rows().find(|i| i.id == id).unwrap();
+        assert_eq!(lines, world.lines.len());
+        assert!(sim.rejected_ids().contains(&("invoices".to_owned(), id.to_owned())));
+    }
+    sim.quiet(START);
+    assert!(sim.rejected_ids().is_empty());
+}

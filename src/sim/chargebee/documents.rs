@@ -47,6 +47,15 @@ impl Pen<'_> {
         o.end()
     }
 
+    /// As many lines as are shown, and where the next one begins.
+    fn line_items(self, o: &mut Object, owner: Owner, lines: &[Line], currency: Currency) {
+        let (first, most) = self.lines;
+        let shown = lines.iter().skip(first).take(most);
+        let next = first.saturating_add(most);
+        o.list("line_items", shown.map(|l| self.line(owner, l, currency)));
+        o.opt("line_items_next_offset", (next < lines.len()).then(|| next.to_string()));
+    }
+
     fn line_taxes(self, taxes: &[LineTax]) -> impl Iterator<Item = String> {
         taxes.iter().map(move |tax| {
             let mut o = self.object();
@@ -90,7 +99,7 @@ impl Pen<'_> {
         o.put("channel", "web").put("first_invoice", row.first).put("has_advance_charges", false);
         o.put("term_finalized", row.status != InvoiceStatus::Pending).put("is_gifted", false);
         o.put("currency_code", row.currency.code()).put("base_currency_code", "USD");
-        o.list("line_items", row.lines.iter().map(|l| self.line(owner, l, row.currency)));
+        self.line_items(&mut o, owner, &row.lines, row.currency);
         o.some("line_item_taxes", self.line_taxes(&row.line_taxes)).some("taxes", self.taxes(&row.taxes));
         self.discounts(&mut o, row);
         self.links(&mut o, row);
@@ -240,7 +249,7 @@ impl Pen<'_> {
         self.stamp(&mut o, row.stamp);
         o.put("channel", "web").put("currency_code", row.currency.code()).put("base_currency_code", "USD");
         o.put("fractional_correction", 0).put("round_off_amount", 0);
-        o.list("line_items", row.lines.iter().map(|l| self.line(owner, l, row.currency)));
+        self.line_items(&mut o, owner, &row.lines, row.currency);
         o.some("line_item_taxes", self.line_taxes(&row.line_taxes)).some("taxes", self.taxes(&row.taxes));
         o.list(
             "allocations",

@@ -34,6 +34,8 @@ pub(super) struct Quirks {
     pub(super) lag: i64,
     /// Rows in a thousand with a wrong type in a declared field.
     pub(super) broken_permille: u32,
+    /// Lines of a document that are shown; 0: all.
+    pub(super) cut: usize,
     /// Decides which.
     pub(super) seed: u64,
 }
@@ -48,6 +50,18 @@ impl Quirks {
         let place = (row.number() as u64) << 6 | row.resource() as u64;
         let mut rng = fastrand::Rng::with_seed(self.seed ^ place.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         rng.u32(0..1_000) < self.broken_permille
+    }
+    /// True for a document that is shown without some of its lines.
+    pub(super) fn is_cut(&self, world: &World, row: Row) -> bool {
+        let lines = match row {
+            Row::Invoice(at) => world.invoices()[at].lines.len(),
+            Row::CreditNote(at) => world.notes()[at].lines.len(),
+            _ => 0,
+        };
+        self.cut > 0 && lines > self.cut
+    }
+    fn lines(&self) -> (usize, usize) {
+        (0, if self.cut == 0 { usize::MAX } else { self.cut })
     }
 }
 
@@ -104,7 +118,7 @@ impl Chargebee {
     /// A row as one member of a list: `{"customer":{..},"card":{..}}`.
     fn element(&mut self, world: &World, row: Row) -> &str {
         let quirks = &self.quirks;
-        let pen = Pen { world, additions: quirks.additions };
+        let pen = Pen { world, additions: quirks.additions, lines: quirks.lines() };
         let broken = quirks.is_broken(row);
         match self.shelf(row.resource()).entry_mut(row.number()) {
             Some(Entry { element, .. }) => element.get_or_insert_with(|| wrap(pen, row, broken)),
@@ -128,7 +142,7 @@ impl Chargebee {
             }
             ["api", "v2", name, id] if let Some(resource) = resource(name) => {
                 match world.find(resource, id).filter(|row| query::has_retrieve(resource) && !world.stamp(*row).gone) {
-                    Some(row) => self.retrieve(world, row),
+                    Some(row) => self.retrieve(world, row, &request.query),
                     None => error(
                         404,
                         "resource_not_found",
@@ -148,8 +162,16 @@ impl Chargebee {
         }
     }
 
-    fn retrieve(&self, world: &World, row: Row) -> Response {
-        let pen = Pen { world, additions: self.quirks.additions };
+    /// A single row; of a document also the lines that a list leaves out.
+    fn retrieve(&self, world: &World, row: Row, query: &[(String, String)]) -> Response {
+        let lines = match query::lines(query, self.quirks.lines()) {
+            Ok(lines) => lines,
+            Err(wrong) => {
+                let kind = Some("invalid_request");
+                return error(400, "param_wrong_value", kind, &wrong.message, Some(&wrong.param));
+            }
+        };
+        let pen = Pen { world, additions: self.quirks.additions, lines };
         json(200, wrap(pen, row, self.quirks.is_broken(row)))
     }
 

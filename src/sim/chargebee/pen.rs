@@ -21,6 +21,8 @@ pub(super) struct Pen<'a> {
     pub(super) world: &'a World,
     /// Every object has two fields that no documentation mentions.
     pub(super) additions: bool,
+    /// Lines of a document: the first shown, and how many at most.
+    pub(super) lines: (usize, usize),
 }
 
 /// Custom fields of a row other than a customer.

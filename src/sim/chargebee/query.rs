@@ -111,6 +111,20 @@ impl List {
     }
 }
 
+/// Which lines of a document a retrieve asks for: (first, at most). `usual` where it does not say.
+pub(super) fn lines(query: &[(String, String)], usual: (usize, usize)) -> Result<(usize, usize), Wrong> {
+    let (mut first, mut most) = usual;
+    for (name, value) in query {
+        let number = || value.parse::<usize>().map_err(|_| wrong(name, format!("{name} : is not valid")));
+        match name.as_str() {
+            "line_items_offset" => first = number()?,
+            "line_items_limit" => most = number().map(|n| n.clamp(1, 300))?,
+            _ => {}
+        }
+    }
+    Ok((first, most))
+}
+
 fn limit(value: &str) -> Result<usize, Wrong> {
     let number = value.parse().ok().filter(|n| (1..=100).contains(n));
     number.ok_or_else(|| wrong("limit", "limit : should be between 1 and 100"))

@@ -162,9 +162,11 @@ impl Cells {
     }
 }
 
-/// An object of sorted (name, JSON value) pairs; None without any.
+/// An object of (name, JSON value) pairs, sorted by name; None without any.
 fn json_object(pairs: &[(&'static str, String)]) -> Option<String> {
-    let members: Vec<String> = pairs.iter().map(|(key, value)| format!("{}:{value}", json_text(key))).collect();
+    let mut members: Vec<String> =
+        pairs.iter().map(|(key, value)| format!("{}:{value}", json_text(key))).collect();
+    members.sort();
     (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
 }
 

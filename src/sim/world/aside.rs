@@ -47,10 +47,10 @@ impl World {
         }
     }
 
-    fn side_percent(&mut self, share: u32) -> bool {
+    pub(super) fn side_percent(&mut self, share: u32) -> bool {
         self.side_rng.u32(0..100) < share
     }
-    fn plan_step(&mut self, days: std::ops::Range<i64>, at: At<Side>) {
+    pub(super) fn plan_step(&mut self, days: std::ops::Range<i64>, at: At<Side>) {
         let due = self.now + self.side_rng.i64(days.start * DAY..days.end * DAY);
         self.plan(due, Action::Step(at));
     }
@@ -70,11 +70,11 @@ impl World {
         let all = self.sides_of.get(&customer).map_or(&[][..], Vec::as_slice);
         all.iter().copied().filter(|at| self.sides[*at].body.resource() == resource).collect()
     }
-    fn change(&mut self, at: At<Side>, what: What) {
+    pub(super) fn change(&mut self, at: At<Side>, what: What) {
         let resource = self.sides[at].body.resource();
         self.mark(Row::Side(resource, at), what);
     }
-    fn delete_side(&mut self, at: At<Side>) {
+    pub(super) fn delete_side(&mut self, at: At<Side>) {
         if !self.sides[at].stamp.deleted && !self.sides[at].stamp.gone {
             self.sides[at].stamp.deleted = true;
             self.change(at, What::Deleted);
@@ -361,133 +361,4 @@ impl World {
             self.change(side, What::Edited);
         }
     }
-
-    /// Moves a smaller row on to whatever comes next for it; rows that have come to their end stay.
-    pub(super) fn step(&mut self, at: At<Side>) {
-        let (now, dice) = (self.now, self.side_rng.u32(0..100));
-        let stamp = self.sides[at].stamp;
-        if stamp.deleted || stamp.gone {
-            return;
-        }
-        let more = match &mut self.sides[at].body {
-            Body::PaymentSource(source) => step_source(source),
-            Body::Order(order) => step_order(order, now),
-            Body::Quote(quote) => step_quote(quote, dice),
-            Body::HostedPage(page) => step_page(page, dice),
-            Body::Gift(gift) => step_gift(gift, now, dice),
-            Body::Usage(usage) => {
-                usage.quantity.mantissa += 1_000;
-                usage.note = Some("corrected".into());
-                Next::Rest
-            }
-            Body::VirtualAccount(_) => Next::Delete,
-            Body::Movement(_) | Body::Comment(_) | Body::UnbilledCharge(_) => Next::Nothing,
-        };
-        match more {
-            Next::Nothing => {}
-            Next::Delete => self.delete_side(at),
-            Next::Rest => self.change(at, What::Edited),
-            Next::Later => {
-                self.change(at, What::Edited);
-                self.plan_step(1..15, at);
-            }
-        }
-    }
-    /// Changes a random smaller row, as `touch_random` does with rows of the core.
-    pub(super) fn touch_side(&mut self) {
-        let n = self.side_rng.usize(0..self.sides.len().max(1));
-        if self.side_percent(50)
-            && let Some(at) = self.sides.at(n)
-        {
-            self.step(at);
-        }
-    }
-}
-
-/// What comes after a step.
-enum Next {
-    /// It did not change.
-    Nothing,
-    /// It is deleted.
-    Delete,
-    /// It changed.
-    Rest,
-    /// It changed and will again.
-    Later,
-}
-
-fn step_source(source: &mut PaymentSource) -> Next {
-    source.status = match source.status {
-        "valid" => "expiring",
-        "expiring" => "expired",
-        _ => return Next::Delete,
-    };
-    Next::Later
-}
-
-fn step_order(order: &mut Order, now: i64) -> Next {
-    match order.status {
-        "new" => order.status = "processing",
-        "processing" => {
-            order.status = "shipped";
-            order.shipped_at = Some(now);
-        }
-        "shipped" => {
-            order.status = "delivered";
-            order.delivered_at = Some(now);
-            return Next::Rest;
-        }
-        "cancelled" => return Next::Delete,
-        _ => return Next::Nothing,
-    }
-    Next::Later
-}
-
-fn step_quote(quote: &mut Quote, dice: u32) -> Next {
-    match (quote.status, dice) {
-        ("open", 0..25) => {
-            quote.revision += 1;
-            // A revised offer has one line less, as long as one stays.
-            quote.lines.truncate(quote.lines.len().saturating_sub(1).max(1));
-            return Next::Later;
-        }
-        ("open", 25..70) => quote.status = "accepted",
-        ("open", 70..90) => quote.status = "declined",
-        ("open", _) => quote.status = "expired",
-        ("accepted", _) => {
-            quote.status = "invoiced";
-            return Next::Rest;
-        }
-        ("declined" | "expired", _) => return Next::Delete,
-        _ => return Next::Nothing,
-    }
-    Next::Later
-}
-
-fn step_page(page: &mut HostedPage, dice: u32) -> Next {
-    match page.state {
-        "requested" if dice < 25 => {
-            page.state = "cancelled";
-            return Next::Rest;
-        }
-        "requested" => page.state = "succeeded",
-        "succeeded" => {
-            page.state = "acknowledged";
-            return Next::Rest;
-        }
-        _ => return Next::Nothing,
-    }
-    Next::Later
-}
-
-fn step_gift(gift: &mut Gift, now: i64, dice: u32) -> Next {
-    gift.status = match (gift.status, dice) {
-        ("scheduled", 0..15) => "cancelled",
-        ("scheduled", _) => "unclaimed",
-        ("unclaimed", 0..60) => "claimed",
-        ("unclaimed", _) => "expired",
-        _ => return Next::Nothing,
-    };
-    gift.timeline.push((gift.status, now));
-    if gift.status == "unclaimed" { Next::Later } else { Next::Rest }
 }

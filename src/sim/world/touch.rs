@@ -152,6 +152,12 @@ impl World {
         }
     }
 
+    /// No list shows the row any more, and nothing says so.
+    pub fn hide(&mut self, row: Row) {
+        self.stamp_mut(row).gone = true;
+        self.mark(row, What::Deleted);
+    }
+
     /// Marks a row as changed without changing it.
     pub(in crate::sim) fn bump(&mut self, row: Row, now: Timestamp) {
         self.now = self.now.max(now.secs());
