@@ -36,6 +36,8 @@ mod postgres;
 #[cfg(test)]
 mod postgres_server;
 #[cfg(test)]
+mod promote;
+#[cfg(test)]
 mod reader;
 #[cfg(test)]
 mod render;

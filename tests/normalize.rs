@@ -18,7 +18,7 @@ use tidegate::{
 };
 
 fn column(name: &str, ty: ColumnType, on_bad: OnBad) -> Column {
-    Column { name: name.into(), ty, pii: false, on_bad, meaning: String::new() }
+    Column { name: name.into(), ty, pii: false, on_bad, meaning: String::new(), promoted: false }
 }
 
 fn bills() -> Arc<Entity> {

@@ -5,6 +5,7 @@
 mod embedded;
 mod fingerprint;
 mod lint;
+mod promote;
 mod prove;
 mod raw;
 mod record;

@@ -9,6 +9,7 @@ mod functions;
 mod hash;
 mod output;
 mod plan;
+mod promote;
 
 use crate::{
     decode::{Issue, Records, Reject},

@@ -3,6 +3,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
 };
+use crate::yaml::Pairs;
 use serde_saphyr::Spanned;
 use std::fmt;
 
@@ -16,6 +17,8 @@ pub(super) struct Raw {
     pub(super) schedule: Option<Schedule>,
     pub(super) raw: Option<Spanned<String>>,
     pub(super) limits: Option<Limits>,
+    #[serde(default)]
+    pub(super) custom: Pairs<Pairs<Spanned<String>>>,
 }
 
 #[derive(Deserialize)]

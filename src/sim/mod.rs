@@ -96,7 +96,8 @@ impl Sim {
     /// (stream, id) of every Chargebee row that is shown with a wrong type or without some of its lines now.
     pub fn rejected_ids(&self) -> std::collections::BTreeSet<(String, String)> {
         let quirks = self.front.quirks();
-        let broken = self.rows().filter(|row| quirks.is_broken(*row) || quirks.is_cut(&self.world, *row));
+        let shown = self.rows().filter(|row| !self.world.stamp(*row).gone);
+        let broken = shown.filter(|row| quirks.is_broken(*row) || quirks.is_cut(&self.world, *row));
         broken.map(|row| (row.resource().plural().to_owned(), self.world.id(row).to_owned())).collect()
     }
     /// Ends every trouble, so that the system can settle. Rows that were shown with a wrong type are shown right,

@@ -101,6 +101,7 @@ impl Story {
 
 async fn troubled(site: Site, seed: u64, knobs: &[Knob]) {
     let what = format!("{site:?}, seed {seed}, {knobs:?}");
+    println!("{what}");
     let story = Story::new(site, seed, knobs);
     for _ in 0..2 {
         match knobs {
