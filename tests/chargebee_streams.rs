@@ -54,7 +54,10 @@ fn every_stream_sends_only_the_filters_and_sorts_that_its_list_takes() {
                 assert_eq!(*send, format!("{filter}[between]"), "{name}");
                 assert!(*overlap >= Duration::from_secs(300) && *lag >= Duration::from_secs(120), "{name}");
                 assert_eq!(by.as_ref().map(|(_, field)| field.as_str()), sort, "{name}");
-                assert!(slices.is_none(), "{name} is read whole first, so that rows without a cursor value come");
+                assert!(
+                    slices.is_none(),
+                    "{name} is read whole first, so that rows without a cursor value come"
+                );
             }
             (Cursor::Snapshot { order }, None) => {
                 let ordered = name == "unbilled_charges";
@@ -190,10 +193,13 @@ async fn pitfall_10_custom_fields_and_consents_are_kept_and_new_ones_need_no_rel
     let place = Place::new(10, 60, &[Knob::SchemaAdditions], &streams);
     place.sync(None).await.unwrap();
     let customers = place.rows("customers").await;
-    let custom = |text: &str| customers.values().filter_map(|r| r.get("custom_fields")).any(|f| f.contains(text));
+    let custom =
+        |text: &str| customers.values().filter_map(|r| r.get("custom_fields")).any(|f| f.contains(text));
     assert!(custom(r#""cf_segment":"#) && custom(r#""cs_newsletter":"opted_in""#));
     assert!(customers.values().all(|r| r.get("custom_fields").is_none_or(|f| !f.contains("sim_added"))));
-    for table in ["customers", "subscriptions", "invoices", "invoice_line_items", "quotes", "quote_line_items"] {
+    for table in
+        ["customers", "subscriptions", "invoices", "invoice_line_items", "quotes", "quote_line_items"]
+    {
         let truth = &place.truth()[table];
         let rows = place.rows(table).await;
         assert!(truth.values().any(|r| r.contains_key("custom_fields")), "{table}");
@@ -253,7 +259,8 @@ async fn a_scan_whose_records_come_in_no_order_proves_no_deletes() {
     place.sync(None).await.unwrap();
     let truth = place.truth().remove("unbilled_charges").unwrap();
     let rows = place.rows("unbilled_charges").await;
-    let alive = rows.iter().filter(|(id, r)| !r.contains_key("_deleted") && truth[*id].contains_key("_deleted"));
+    let alive =
+        rows.iter().filter(|(id, r)| !r.contains_key("_deleted") && truth[*id].contains_key("_deleted"));
     assert!(alive.count() > 0, "nothing was billed in that month");
     assert_eq!(place.phase("unbilled_charges").await, before, "and the checkpoint says so");
 }
@@ -263,7 +270,12 @@ async fn gifts_that_a_list_does_not_show_are_not_taken_for_deleted() {
     let place = Place::new(5, 60, &[], &["gifts"]);
     place.sync(None).await.unwrap();
     let rows = place.rows("gifts").await;
-    let gift = place.sim.lock().unwrap().world().find(tidegate::sim::world::Resource::Gifts, rows.keys().next().unwrap());
+    let gift = place
+        .sim
+        .lock()
+        .unwrap()
+        .world()
+        .find(tidegate::sim::world::Resource::Gifts, rows.keys().next().unwrap());
     place.sim.lock().unwrap().world_mut().hide(gift.unwrap());
     place.clock.pass(HOUR);
     place.sync(None).await.unwrap();
@@ -286,4 +298,18 @@ async fn a_document_cut_short_is_set_aside_with_a_reason_and_never_kept_without_
     place.clock.pass(HOUR);
     place.sync(None).await.unwrap();
     place.agrees("invoices").await;
+}
+
+#[tokio::test]
+async fn a_scan_whose_last_page_is_full_or_whose_pages_repeat_records_still_proves_what_is_gone() {
+    for knobs in [&[][..], &[Knob::DuplicatePage]] {
+        for seed in 20..24 {
+            let place = Place::new(seed, 40, knobs, &["unbilled_charges"]);
+            for _ in 0..4 {
+                place.sync(None).await.unwrap();
+                place.agrees("unbilled_charges").await;
+                place.month();
+            }
+        }
+    }
 }

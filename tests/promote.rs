@@ -78,7 +78,11 @@ fn expected(sim: &Arc<Mutex<Sim>>) -> BTreeMap<String, BTreeMap<String, String>>
     sim.world().customers().rows().map(customer).collect()
 }
 
-async fn found<D: Destination>(bench: &Bench, job: &Job, store: &mut D) -> BTreeMap<String, BTreeMap<String, String>> {
+async fn found<D: Destination>(
+    bench: &Bench,
+    job: &Job,
+    store: &mut D,
+) -> BTreeMap<String, BTreeMap<String, String>> {
     store.open(&owner(), &job.entities).await.unwrap();
     let rows = bench.current(job, store).await.remove("customers").unwrap();
     store.close().await.unwrap();
@@ -194,7 +198,8 @@ fn all_pipelines_of_one_destination_give_its_tables_the_same_columns_and_fill_th
         ("c", "./lake", ""),
         ("d", "./elsewhere", "custom: { customers: { cf_region: money } }\n"),
     ]);
-    let names = |list: &[(&str, bool)]| list.iter().map(|(n, own)| ((*n).to_owned(), *own)).collect::<Vec<_>>();
+    let names =
+        |list: &[(&str, bool)]| list.iter().map(|(n, own)| ((*n).to_owned(), *own)).collect::<Vec<_>>();
     assert_eq!(columns(folder.path(), "a", "customers"), names(&[("cf_region", true), ("cf_seats", false)]));
     assert_eq!(columns(folder.path(), "b", "customers"), names(&[("cf_region", true), ("cf_seats", true)]));
     assert_eq!(columns(folder.path(), "c", "customers"), names(&[("cf_region", false), ("cf_seats", false)]));
@@ -205,10 +210,22 @@ fn all_pipelines_of_one_destination_give_its_tables_the_same_columns_and_fill_th
 #[test]
 fn promotions_that_cannot_be_are_refused_with_their_place() {
     let cases = [
-        ("custom: { customer: { cf_a: text } }\n", "`customer` is not a table with custom fields", "customers"),
-        ("custom: { payments: { cf_a: text } }\n", "`payments` is not a table with custom fields", "invoices"),
+        (
+            "custom: { customer: { cf_a: text } }\n",
+            "`customer` is not a table with custom fields",
+            "customers",
+        ),
+        (
+            "custom: { payments: { cf_a: text } }\n",
+            "`payments` is not a table with custom fields",
+            "invoices",
+        ),
         ("custom: { customers: { email: text } }\n", "`customers` has a column `email` already", "cf_region"),
-        ("custom: { customers: { version: int } }\n", "`customers` has a column `version` already", "cf_region"),
+        (
+            "custom: { customers: { version: int } }\n",
+            "`customers` has a column `version` already",
+            "cf_region",
+        ),
         ("custom: { customers: { cf_a: number } }\n", "unknown type `number`", ""),
         ("custom: { customers: { CF_A: int } }\n", "`CF_A` cannot be the name of a column", ""),
     ];

@@ -79,8 +79,9 @@ impl Project {
         let has_fields = |e: &&Arc<Entity>| e.parent.is_none() && e.column(SOURCE).is_some();
         let Some(found) = self.catalog.entities.get(entity).filter(has_fields) else {
             let known = self.catalog.entities.values().filter(has_fields).map(|e| e.name.as_str());
-            return Err(wrong(format!("`{entity}` is not a table with custom fields"))
-                .hint(suggest(entity, known)));
+            return Err(
+                wrong(format!("`{entity}` is not a table with custom fields")).hint(suggest(entity, known))
+            );
         };
         if found.schema().column_with_name(column).is_some() {
             return Err(wrong(format!("`{entity}` has a column `{column}` already"))

@@ -242,8 +242,9 @@ fn spec(stream: &Stream) -> Result<Spec> {
             Spec::Chain(chain::Spec { token: token.clone(), size: size.clone() })
         }
         (Cursor::Window { .. }, Paging::PageNumber { .. }) => {
-            return Err(Error::new(Kind::Invalid, "a window needs pages by token")
-                .with("stream", &stream.name));
+            return Err(
+                Error::new(Kind::Invalid, "a window needs pages by token").with("stream", &stream.name)
+            );
         }
     })
 }

@@ -64,8 +64,7 @@ fn object(file: &File, at: u64, pairs: &Pairs<Spanned<raw::Type>>) -> Result<Str
 }
 
 fn rest(file: &File, ty: &Spanned<raw::Type>) -> Result<Vec<(String, Vec<String>)>> {
-    let expected =
-        "`rest` must be `{ column: \"prefix*\" }` or `{ column: [\"a*\", \"b*\"] }`: undeclared keys by prefix, into one JSON column";
+    let expected = "`rest` must be `{ column: \"prefix*\" }` or `{ column: [\"a*\", \"b*\"] }`: undeclared keys by prefix, into one JSON column";
     let raw::Type::Object(columns) = &ty.value else { return Err(file.error(line(ty), expected)) };
     let mut out: Vec<(String, Vec<String>)> = Vec::new();
     for (column, patterns) in &columns.0 {

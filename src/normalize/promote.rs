@@ -8,8 +8,7 @@ use super::{
 };
 use crate::entity::ColumnType;
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, StringArray,
-    TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray,
 };
 use chrono::{DateTime, NaiveDate};
 use serde_json::value::RawValue;

@@ -270,14 +270,16 @@ impl Proof<'_> {
         for (entity, fields) in &written.0 {
             for (field, word) in &fields.0 {
                 let snake = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-                if !field.value.starts_with(|c: char| c.is_ascii_lowercase()) || !field.value.chars().all(snake) {
+                if !field.value.starts_with(|c: char| c.is_ascii_lowercase())
+                    || !field.value.chars().all(snake)
+                {
                     return Err(self
                         .wrong(field, format!("`{}` cannot be the name of a column", field.value))
                         .with("expected", "lower-case letters, digits and `_`, as in cf_region"));
                 }
-                let ty = ColumnType::deserialize(IntoDeserializer::<serde::de::value::Error>::into_deserializer(
-                    word.value.as_str(),
-                ));
+                let ty = ColumnType::deserialize(
+                    IntoDeserializer::<serde::de::value::Error>::into_deserializer(word.value.as_str()),
+                );
                 let ty = ty.map_err(|_| told::unknown("type", &word.value, &types, &self.place(word)))?;
                 promotions.push(Promotion {
                     entity: entity.value.clone(),

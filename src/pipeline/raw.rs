@@ -1,9 +1,9 @@
 //! The pipeline file as written: shape and places, no meaning.
+use crate::yaml::Pairs;
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
 };
-use crate::yaml::Pairs;
 use serde_saphyr::Spanned;
 use std::fmt;
 

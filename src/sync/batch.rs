@@ -10,7 +10,7 @@ use crate::{
     normalize::Normalized,
     time::Timestamp,
 };
-use arrow::array::{AsArray, TimestampMicrosecondArray};
+use arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 /// A batch with fewer rejects than this is never stopped by the share guard.
@@ -36,7 +36,8 @@ struct ScanProof {
     end: Option<ScanEnd>,
 }
 
-/// In which direction a time went from record to record.
+/// In which direction a time went from record to record, each counted when it came first: a record that comes again,
+/// because a page was asked for anew, hides no other.
 #[derive(Default)]
 struct Order {
     last: Option<i64>,
@@ -46,16 +47,13 @@ struct Order {
 }
 
 impl Order {
-    fn take(&mut self, times: &TimestampMicrosecondArray) {
-        for time in times {
-            let Some(time) = time else {
-                self.lacking = true;
-                continue;
-            };
-            self.rose |= self.last.is_some_and(|last| time > last);
-            self.fell |= self.last.is_some_and(|last| time < last);
-            self.last = Some(time);
+    fn take(&mut self, time: Option<i64>) {
+        self.lacking |= time.is_none();
+        if let (Some(time), Some(last)) = (time, self.last) {
+            self.rose |= time > last;
+            self.fell |= time < last;
         }
+        self.last = time.or(self.last);
     }
     /// Why the records did not come in one order, if they did not.
     fn broken(&self, field: &str) -> Option<String> {
@@ -127,9 +125,14 @@ impl Batcher {
         let (records, mut rejects) = self.decoder.finish()?;
         let read = records.key.len() + rejects.len();
         if let Cursor::Snapshot { order: Some(field) } = &self.stream.cursor
-            && let Some(times) = records.batch.column_by_name(field).and_then(|c| c.as_primitive_opt())
+            && let Some(times) = records.batch.column_by_name(field)
+            && let Some(times) = times.as_primitive_opt::<TimestampMicrosecondType>()
         {
-            self.scan.order.take(times);
+            for (key, time) in records.key.iter().zip(times) {
+                if self.scan.seen.insert(key_hash(key)) {
+                    self.scan.order.take(time);
+                }
+            }
         }
         let normalized = if records.key.is_empty() {
             Normalized::default()

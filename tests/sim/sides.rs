@@ -54,7 +54,8 @@ fn every_smaller_list_shows_each_row_once_and_says_what_it_is() {
     let now = START.plus(days(40));
     for (stream, singular, ..) in LISTS {
         let all = records(&mut sim, now, stream, &[("limit", "7"), ("include_deleted", "true")]);
-        let rows = sim.world().sides().rows().filter(|r| r.body.resource().plural() == stream && !r.stamp.gone);
+        let rows =
+            sim.world().sides().rows().filter(|r| r.body.resource().plural() == stream && !r.stamp.gone);
         let wanted = sorted(rows.map(|r| r.id.clone()).collect());
         assert!(wanted.len() > 3, "{stream} has only {} rows", wanted.len());
         assert_eq!(ids(&all), wanted, "{stream}");
@@ -152,18 +153,12 @@ fn the_world_knows_every_state_of_the_smaller_resources() {
     };
     let words = |list: &[&str]| list.iter().map(|w| (*w).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(seen("payment_methods", "status"), words(&["deleted", "valid", "expiring", "expired"]));
-    assert_eq!(
-        seen("payment_methods", "kind"),
-        words(&["card", "direct_debit", "paypal_express_checkout"])
-    );
+    assert_eq!(seen("payment_methods", "kind"), words(&["card", "direct_debit", "paypal_express_checkout"]));
     assert_eq!(
         seen("orders", "status_raw"),
         words(&["new", "processing", "shipped", "delivered", "cancelled"])
     );
-    assert_eq!(
-        seen("quotes", "status_raw"),
-        words(&["open", "accepted", "declined", "expired", "invoiced"])
-    );
+    assert_eq!(seen("quotes", "status_raw"), words(&["open", "accepted", "declined", "expired", "invoiced"]));
     assert_eq!(
         seen("hosted_pages", "status_raw"),
         words(&["requested", "cancelled", "succeeded", "acknowledged"])

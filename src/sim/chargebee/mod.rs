@@ -141,7 +141,10 @@ impl Chargebee {
                 self.list(world, resource, &request.query)
             }
             ["api", "v2", name, id] if let Some(resource) = resource(name) => {
-                match world.find(resource, id).filter(|row| query::has_retrieve(resource) && !world.stamp(*row).gone) {
+                match world
+                    .find(resource, id)
+                    .filter(|row| query::has_retrieve(resource) && !world.stamp(*row).gone)
+                {
                     Some(row) => self.retrieve(world, row, &request.query),
                     None => error(
                         404,

@@ -10,8 +10,8 @@ use crate::sim::{
     world::{
         model::{Row, Stamp, Subscription},
         side::{
-            Body, Comment, Gift, HostedPage, Means, Movement, Order, PaymentSource, Quote, Side, UnbilledCharge,
-            Usage, VirtualAccount,
+            Body, Comment, Gift, HostedPage, Means, Movement, Order, PaymentSource, Quote, Side,
+            UnbilledCharge, Usage, VirtualAccount,
         },
         table::At,
     },
@@ -80,7 +80,11 @@ impl<'a> Pen<'a> {
         let mut means = self.object();
         match &body.means {
             Means::Card { last4, month, year } => {
-                means.put("iin", "424242").put("last4", last4).put("brand", "visa").put("funding_type", "credit");
+                means
+                    .put("iin", "424242")
+                    .put("last4", last4)
+                    .put("brand", "visa")
+                    .put("funding_type", "credit");
                 means.put("expiry_month", month).put("expiry_year", year);
                 means.put("masked_number", format!("************{last4}")).put("object", "card");
                 o.raw("card", &means.end());
@@ -104,7 +108,8 @@ impl<'a> Pen<'a> {
         o.put("document_number", format!("O-{}", row.id)).put("invoice_id", &invoice.id);
         o.opt("subscription_id", invoice.subscription.map(|s| self.subscription_id(s)));
         o.put("customer_id", self.customer_id(row)).put("status", body.status);
-        o.put("payment_status", if body.paid { "paid" } else { "not_paid" }).put("order_type", "system_generated");
+        o.put("payment_status", if body.paid { "paid" } else { "not_paid" })
+            .put("order_type", "system_generated");
         o.put("price_type", body.price_type.word()).put("order_date", row.created_at);
         o.opt("shipping_date", body.shipping_date).opt("shipped_at", body.shipped_at);
         o.opt("delivered_at", body.delivered_at).opt("cancelled_at", body.cancelled_at);
@@ -117,7 +122,8 @@ impl<'a> Pen<'a> {
             body.lines.iter().map(|l| {
                 let (mut line, l, id) = (self.object(), &l.line, &l.id);
                 line.put("id", id).put("invoice_id", &invoice.id).put("invoice_line_item_id", &l.id);
-                line.put("unit_price", l.unit.rounded(body.currency.exponent())).put("description", &l.description);
+                line.put("unit_price", l.unit.rounded(body.currency.exponent()))
+                    .put("description", &l.description);
                 line.put("amount", l.amount).put("fulfillment_quantity", l.quantity.rounded(0));
                 line.put("fulfillment_amount", l.amount).put("tax_amount", l.tax).put("amount_paid", 0);
                 line.put("amount_adjusted", 0).put("discount_amount", l.discount);
@@ -136,7 +142,9 @@ impl<'a> Pen<'a> {
         o.opt("subscription_id", body.subscription.map(|s| self.subscription_id(s)));
         o.opt("invoice_id", body.invoice.map(|i| &self.world.invoices[i].id));
         o.put("status", body.status).put("operation_type", body.operation);
-        o.put("price_type", body.price_type.word()).put("date", row.created_at).put("valid_till", body.valid_till);
+        o.put("price_type", body.price_type.word())
+            .put("date", row.created_at)
+            .put("valid_till", body.valid_till);
         o.put("sub_total", body.total()).put("total", body.total()).put("amount_due", body.total());
         o.put("version", body.revision).put("currency_code", body.currency.code());
         self.stamp(o, row.stamp);
@@ -148,7 +156,9 @@ impl<'a> Pen<'a> {
 
     fn usage(self, o: &mut Object, row: &Side, body: &Usage) {
         o.put("usage_date", row.created_at).put("subscription_id", self.subscription_id(body.subscription));
-        o.put("item_price_id", &body.price_id).put("quantity", body.quantity.to_string()).put("source", "api");
+        o.put("item_price_id", &body.price_id)
+            .put("quantity", body.quantity.to_string())
+            .put("source", "api");
         o.opt("note", body.note.as_ref()).put("created_at", row.created_at);
         self.version(o, row.stamp);
     }
@@ -179,7 +189,8 @@ impl<'a> Pen<'a> {
 
     fn movement(self, o: &mut Object, row: &Side, body: &Movement) {
         o.put("customer_id", self.customer_id(row));
-        o.put("type", if body.amount < 0 { "decrement" } else { "increment" }).put("amount", body.amount.abs());
+        o.put("type", if body.amount < 0 { "decrement" } else { "increment" })
+            .put("amount", body.amount.abs());
         o.put("currency_code", body.currency.code()).put("description", &body.description);
         o.put("credit_type", body.credit_type).opt("reference", body.reference.as_ref());
         o.put("closing_balance", body.closing).put("created_at", row.created_at);
@@ -192,12 +203,18 @@ impl<'a> Pen<'a> {
     }
 
     fn unbilled_charge(self, o: &mut Object, row: &Side, body: &UnbilledCharge) {
-        o.put("customer_id", self.customer_id(row)).put("subscription_id", self.subscription_id(body.subscription));
+        o.put("customer_id", self.customer_id(row))
+            .put("subscription_id", self.subscription_id(body.subscription));
         o.put("date_from", row.created_at).put("date_to", row.created_at);
         o.put("unit_amount", body.unit.rounded(body.currency.exponent())).put("quantity", 1);
-        o.put("amount", body.amount).put("pricing_model", "flat_fee").put("currency_code", body.currency.code());
-        o.put("amount_in_decimal", Dec::minor(body.amount, body.currency).to_string()).put("discount_amount", 0);
-        o.put("description", body.name).put("entity_type", "charge_item_price").put("entity_id", &body.price_id);
+        o.put("amount", body.amount)
+            .put("pricing_model", "flat_fee")
+            .put("currency_code", body.currency.code());
+        o.put("amount_in_decimal", Dec::minor(body.amount, body.currency).to_string())
+            .put("discount_amount", 0);
+        o.put("description", body.name)
+            .put("entity_type", "charge_item_price")
+            .put("entity_id", &body.price_id);
         o.put("is_voided", body.voided_at.is_some()).opt("voided_at", body.voided_at);
         o.put("is_advance_charge", false).put("created_at", row.created_at);
         o.put("updated_at", row.stamp.updated_at).put("deleted", row.stamp.deleted);

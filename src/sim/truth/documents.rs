@@ -5,7 +5,8 @@ use crate::sim::{
     world::{
         catalog::ItemKind,
         model::{
-            CreditNote, Entity, Invoice, InvoiceStatus, Line, PriceType, Row, Stamp, TransactionStatus, custom_of,
+            CreditNote, Entity, Invoice, InvoiceStatus, Line, PriceType, Row, Stamp, TransactionStatus,
+            custom_of,
         },
     },
 };

@@ -6,8 +6,8 @@ use crate::sim::{
     world::{
         model::{Row, Stamp},
         side::{
-            Body, Comment, Gift, HostedPage, Means, Movement, Order, PaymentSource, Quote, Side, UnbilledCharge,
-            Usage, VirtualAccount,
+            Body, Comment, Gift, HostedPage, Means, Movement, Order, PaymentSource, Quote, Side,
+            UnbilledCharge, Usage, VirtualAccount,
         },
     },
 };
@@ -256,7 +256,8 @@ impl Truth<'_> {
         c.put("auto_claim", false);
         c.time("claim_expires_at", Some(body.expires_at));
         let points = body.timeline.iter().map(|(status, at)| {
-            let at = chrono::DateTime::from_timestamp(*at, 0).map(|t| t.format("%Y-%m-%dT%H:%M:%S").to_string());
+            let at =
+                chrono::DateTime::from_timestamp(*at, 0).map(|t| t.format("%Y-%m-%dT%H:%M:%S").to_string());
             format!("{{\"occurred_at\":\"{}\",\"status\":{}}}", at.unwrap_or_default(), json_text(status))
         });
         c.put("timeline", format!("[{}]", points.collect::<Vec<_>>().join(",")));

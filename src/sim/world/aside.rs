@@ -133,9 +133,12 @@ impl World {
 
     /// Ways to pay go with their customer, and so do quotes and charges not billed; the ledger and the comments stay.
     fn farewell(&mut self, at: At<Customer>) {
-        for resource in
-            [Resource::PaymentSources, Resource::VirtualBankAccounts, Resource::Quotes, Resource::UnbilledCharges]
-        {
+        for resource in [
+            Resource::PaymentSources,
+            Resource::VirtualBankAccounts,
+            Resource::Quotes,
+            Resource::UnbilledCharges,
+        ] {
             for side in self.sides_of(at, resource) {
                 self.delete_side(side);
             }
@@ -237,7 +240,11 @@ impl World {
             price_type: if currency == Currency::Jpy { PriceType::Inclusive } else { PriceType::Exclusive },
             currency,
             revision: 1,
-            custom: if n.is_multiple_of(2) { vec![("cf_sales_rep", "\"Zo\u{eb}\"".into())] } else { Vec::new() },
+            custom: if n.is_multiple_of(2) {
+                vec![("cf_sales_rep", "\"Zo\u{eb}\"".into())]
+            } else {
+                Vec::new()
+            },
         };
         let quote = self.add_side(customer, "quo", Body::Quote(body));
         self.plan_step(1..20, quote);
@@ -248,7 +255,10 @@ impl World {
         let row = &self.subscriptions[at];
         let (customer, currency, period) = (row.customer, row.currency, row.period);
         if row.items.iter().any(|i| i.item == Item::ApiCalls) {
-            let quantity = Dec::new(self.side_rng.i64(1..9_000_000).into(), if currency == Currency::Jpy { 0 } else { 3 });
+            let quantity = Dec::new(
+                self.side_rng.i64(1..9_000_000).into(),
+                if currency == Currency::Jpy { 0 } else { 3 },
+            );
             let price_id = Item::ApiCalls.price_id(period, currency);
             let note = self.side_percent(30).then(|| "meter \u{2116} 7".to_owned());
             let usage = self.add_side(
@@ -280,7 +290,8 @@ impl World {
         let mut all = self.sides_of(self.subscriptions[at].customer, Resource::UnbilledCharges);
         all.retain(|side| {
             let row = &self.sides[*side];
-            let open = matches!(&row.body, Body::UnbilledCharge(c) if c.subscription == at && c.voided_at.is_none());
+            let open =
+                matches!(&row.body, Body::UnbilledCharge(c) if c.subscription == at && c.voided_at.is_none());
             open && !row.stamp.deleted && !row.stamp.gone
         });
         all
@@ -333,7 +344,8 @@ impl World {
     fn order(&mut self, at: At<Invoice>) {
         let n = self.sides.len() + 1;
         let row = &self.invoices[at];
-        let line = |(i, line): (usize, &Line)| OrderLine { id: format!("oli_{n:06}_{i}"), line: line.clone() };
+        let line =
+            |(i, line): (usize, &Line)| OrderLine { id: format!("oli_{n:06}_{i}"), line: line.clone() };
         let body = Order {
             invoice: at,
             status: "new",
