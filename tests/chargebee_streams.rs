@@ -54,10 +54,12 @@ fn every_stream_sends_only_the_filters_and_sorts_that_its_list_takes() {
                 assert_eq!(*send, format!("{filter}[between]"), "{name}");
                 assert!(*overlap >= Duration::from_secs(300) && *lag >= Duration::from_secs(120), "{name}");
                 assert_eq!(by.as_ref().map(|(_, field)| field.as_str()), sort, "{name}");
-                assert!(
-                    slices.is_none(),
-                    "{name} is read whole first, so that rows without a cursor value come"
-                );
+                // Slices only by a field that every row has, so that rows without a cursor value come too.
+                let by = slices.as_ref().map(|s| (s.send.as_str(), s.absent.is_none()));
+                let field = if name == "virtual_bank_accounts" { Some("created_at") } else { sort };
+                let sliced = !["hosted_pages", "promotional_credits", "comments"].contains(&name);
+                let wanted = field.filter(|_| sliced).map(|f| format!("{f}[between]"));
+                assert_eq!(by, wanted.as_deref().map(|send| (send, true)), "{name}");
             }
             (Cursor::Snapshot { order }, None) => {
                 let ordered = name == "unbilled_charges";

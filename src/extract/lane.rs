@@ -91,6 +91,9 @@ pub(super) struct Lane {
     pub(super) requests: u64,
     /// Number of the machine's request that was this lane's last; the lane that waited longest goes first.
     pub(super) served: u64,
+    /// Up to where it was read before this run. What is least fresh goes first, so that runs with few requests reach
+    /// every stream in turn.
+    pub(super) fresh: Option<Timestamp>,
     hash: String,
     stored: Option<Checkpoint>,
     spec: Spec,
@@ -127,6 +130,7 @@ impl Lane {
             ended: false,
             requests: 0,
             served: 0,
+            fresh: checkpoint.as_ref().and_then(Checkpoint::watermark),
             hash: connector.hash.clone(),
             stored: checkpoint,
             spec,

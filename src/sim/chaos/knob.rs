@@ -57,7 +57,7 @@ impl Knob {
         (Self::Html200, "one answer is an HTML page with status 200"),
         (Self::SchemaAdditions, "every object has fields that no documentation mentions"),
         (Self::WrongTypes(20), "this many records in a thousand have a wrong type in a declared field"),
-        (Self::CutLines(1), "documents with more lines than this are shown without the rest of them"),
+        (Self::CutLines(3), "documents with more lines than this are shown without the rest of them"),
         (Self::ClockStep, "the Date header jumps by minutes, hours and days"),
         (Self::RateLimit(150), "more than this many requests in a trailing minute are answered 429"),
     ];
