@@ -61,7 +61,8 @@ fn every_stream_sends_only_the_filters_and_sorts_that_its_list_takes() {
                 let wanted = field.filter(|_| sliced).map(|f| format!("{f}[between]"));
                 assert_eq!(by, wanted.as_deref().map(|send| (send, true)), "{name}");
             }
-            (Cursor::Snapshot { order }, None) => {
+            (Cursor::Snapshot { order, lag }, None) => {
+                assert_eq!(*lag, Duration::from_secs(300), "{name}");
                 let ordered = name == "unbilled_charges";
                 assert_eq!(order.as_deref(), ordered.then_some("created_at"), "{name}");
             }
@@ -255,7 +256,7 @@ async fn a_scan_whose_records_come_in_no_order_proves_no_deletes() {
     place.sim.lock().unwrap().world_mut().squash_seconds();
     place.month();
     let mut other = stream(&mut place.job, "unbilled_charges").as_ref().clone();
-    other.cursor = Cursor::Snapshot { order: Some("updated_at".into()) };
+    other.cursor = Cursor::Snapshot { order: Some("updated_at".into()), lag: Duration::from_secs(300) };
     *stream(&mut place.job, "unbilled_charges") = Arc::new(other);
     let before = place.phase("unbilled_charges").await;
     place.sync(None).await.unwrap();

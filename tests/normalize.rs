@@ -75,7 +75,7 @@ fn connector(feeds: Vec<(Arc<Entity>, &str)>) -> (Connector, Arc<Stream>) {
         deleted: None,
         cut: None,
         paging: Paging::PageNumber { send: "page".into(), first: 1, total: "/n".into(), size },
-        cursor: Cursor::Snapshot { order: None },
+        cursor: Cursor::Snapshot { order: None, lag: Duration::ZERO },
         record: Struct::default(),
         feeds: feeds.into_iter().map(feed).collect(),
     });

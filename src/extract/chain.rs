@@ -11,12 +11,15 @@ use crate::{
     manifest::PageSize,
     time::Timestamp,
 };
+use std::time::Duration;
 
 /// What the connector says of the stream's pages.
 #[derive(Clone, Debug)]
 pub(super) struct Spec {
     pub(super) token: String,
     pub(super) size: PageSize,
+    /// How far lists may lag behind the truth.
+    pub(super) lag: Duration,
 }
 
 /// The stream at work.
@@ -39,6 +42,7 @@ impl Chain {
         stored: Option<&Phase>,
     ) -> Result<Self> {
         let complete = completed(stored)?;
+        let anchor = anchor.minus(spec.lag);
         let whole = Slice { from: None, to: None, absent: false, progress: Progress::Start };
         Ok(Self {
             spec,
@@ -64,7 +68,8 @@ impl Chain {
         stored: impl Fn(Phase) -> Checkpoint,
     ) -> Result<Accepted> {
         self.walk.advance(page, &self.spec.size, &self.limits, now)?;
-        let asked_at = *self.asked_at.get_or_insert(page.asked_at);
+        // A row seen for the first time within the lag may be missing from an older copy of the list: it is not buried.
+        let asked_at = *self.asked_at.get_or_insert(page.asked_at.minus(self.spec.lag));
         let unchanged = Phase::Snapshot { complete: self.complete };
         if !self.walk.done() {
             return Ok(Accepted { phase: unchanged, scan: Some(Scan::Page), end: false });

@@ -242,8 +242,8 @@ fn spec(stream: &Stream) -> Result<Spec> {
         (Cursor::Snapshot { .. }, Paging::PageNumber { send, first, size, .. }) => {
             Spec::Snapshot(snapshot::Spec { send: send.clone(), first: *first, size: size.clone() })
         }
-        (Cursor::Snapshot { .. }, Paging::Token { send: token, size, .. }) => {
-            Spec::Chain(chain::Spec { token: token.clone(), size: size.clone() })
+        (Cursor::Snapshot { lag, .. }, Paging::Token { send: token, size, .. }) => {
+            Spec::Chain(chain::Spec { token: token.clone(), size: size.clone(), lag: *lag })
         }
         (Cursor::Window { .. }, Paging::PageNumber { .. }) => {
             return Err(

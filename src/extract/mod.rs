@@ -190,7 +190,7 @@ pub enum Scan {
     Page,
     /// The last page; every page before it was answered and emitted.
     End {
-        /// When the scan's first request was sent.
+        /// When the scan's first request was sent, less the lag of the list.
         asked_at: Timestamp,
         /// Whether the scan can prove deletes.
         proof: Proof,

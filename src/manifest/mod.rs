@@ -262,6 +262,8 @@ pub enum Cursor {
         /// With pages by token: the time field that never changes, in whose order the records come. A scan in that order
         /// proves deletes; without it none does.
         order: Option<String>,
+        /// How far lists may lag behind the truth: a scan speaks for the time this much before it began.
+        lag: Duration,
     },
 }
 

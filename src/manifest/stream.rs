@@ -156,13 +156,14 @@ impl Feeder<'_> {
         let (p, c) = (self.prover, &raw.cursor.value);
         match c.kind {
             CursorKind::Snapshot => {
-                let texts = [("send", &c.send), ("overlap", &c.overlap), ("lag", &c.lag)];
+                let texts = [("send", &c.send), ("overlap", &c.overlap)];
                 p.foreign("cursor kind snapshot", texts)?;
                 p.foreign("cursor kind snapshot", [("unit", &c.unit)])?;
                 p.foreign("cursor kind snapshot", [("sort", &c.sort)])?;
                 p.foreign("cursor kind snapshot", [("slices", &c.slices)])?;
                 if matches!(raw.page.value.kind, PageKind::Number) {
-                    p.foreign("numbered pages, which a total proves", [("order", &c.order)])?;
+                    let texts = [("order", &c.order), ("lag", &c.lag)];
+                    p.foreign("a snapshot of numbered pages", texts)?;
                 }
                 if let (Some(field), Some(at)) = (&order, &c.order)
                     && updated == Some(field.as_str())
@@ -170,7 +171,8 @@ impl Feeder<'_> {
                     let what = format!("`{field}` changes, so an order by it proves nothing");
                     return Err(p.file.error(line(at), what).hint("name a field that never changes"));
                 }
-                Ok(Cursor::Snapshot { order })
+                let lag = c.lag.as_ref().map(|lag| p.duration("lag", lag)).transpose()?;
+                Ok(Cursor::Snapshot { order, lag: lag.unwrap_or_default() })
             }
             CursorKind::Window => {
                 p.foreign("cursor kind window", [("order", &c.order)])?;

@@ -124,7 +124,7 @@ impl Batcher {
         self.since = None;
         let (records, mut rejects) = self.decoder.finish()?;
         let read = records.key.len() + rejects.len();
-        if let Cursor::Snapshot { order: Some(field) } = &self.stream.cursor
+        if let Cursor::Snapshot { order: Some(field), .. } = &self.stream.cursor
             && let Some(times) = records.batch.column_by_name(field)
             && let Some(times) = times.as_primitive_opt::<TimestampMicrosecondType>()
         {
@@ -180,7 +180,7 @@ impl Batcher {
         delete_share_max: f64,
         checkpoint: &mut Checkpoint,
     ) -> Option<CompleteScan> {
-        let Cursor::Snapshot { order: ordered } = &self.stream.cursor else { return None };
+        let Cursor::Snapshot { order: ordered, .. } = &self.stream.cursor else { return None };
         if let Some(ids) =
             rows.and_then(|r| r.main.column_by_name("id")).and_then(|c| c.as_string_opt::<i32>())
         {

@@ -85,7 +85,7 @@ pub(crate) fn scanned(name: &str) -> Arc<Stream> {
     stream(
         name,
         Paging::PageNumber { send: "page".into(), first: 1, total: "/rowCount".into(), size: size(3) },
-        Cursor::Snapshot { order: None },
+        Cursor::Snapshot { order: None, lag: Duration::ZERO },
     )
 }
 

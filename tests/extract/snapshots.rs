@@ -150,7 +150,7 @@ fn a_checkpoint_of_the_other_kind_ends_the_stream_with_a_reason() {
 /// Pages by token over a table without a filter.
 fn chained(name: &str) -> Arc<Stream> {
     let paging = Paging::Token { send: "offset".into(), read: "/next_offset".into(), size: size(3) };
-    stream(name, paging, Cursor::Snapshot { order: None })
+    stream(name, paging, Cursor::Snapshot { order: None, lag: Duration::ZERO })
 }
 
 fn walked(rows: i64, change: impl FnMut(u64, &mut BTreeMap<u32, Row>) + 'static) -> World {
@@ -211,4 +211,16 @@ fn a_scan_by_token_that_names_a_page_twice_is_drift() {
     });
     world.run(&mut machine(vec![(chained("gifts"), None)], Options::default()));
     assert_eq!(world.failure(), ("gifts", Kind::Drift));
+}
+
+#[test]
+fn a_scan_by_token_speaks_for_the_time_before_the_lists_lag() {
+    let lag = Duration::from_secs(300);
+    let mut lagging = chained("gifts").as_ref().clone();
+    lagging.cursor = Cursor::Snapshot { order: None, lag };
+    let mut world = World::new(Fake::new(rows(4)));
+    world.run(&mut machine(vec![(Arc::new(lagging), None)], Options::default()));
+    let Some(Scan::End { asked_at, .. }) = &world.last().scan else { panic!("no end") };
+    assert_eq!(*asked_at, world.seen[1].sent.minus(lag));
+    assert_eq!(world.last().checkpoint.watermark(), Some(at(T0 - 300)));
 }
