@@ -10,7 +10,7 @@ use tidegate::{
         Destination,
         memory::{Memory, Store},
     },
-    manifest::{Cursor, Paging, Stream, catalog},
+    manifest::{Cursor, ErrorClass, Paging, Stream, catalog},
     sim::{
         Sim,
         chaos::Knob,
@@ -315,4 +315,22 @@ async fn a_scan_whose_last_page_is_full_or_whose_pages_repeat_records_still_prov
             }
         }
     }
+}
+
+#[test]
+fn a_list_that_a_plan_does_not_include_is_told_apart_from_a_site_that_is_not_there() {
+    let chargebee = catalog(None).unwrap().connectors["chargebee"].clone();
+    let class = |status: u16, code: &str| {
+        let says =
+            |body: &(String, Vec<String>)| body.0 == "/api_error_code" && body.1.contains(&code.into());
+        let rule = chargebee
+            .errors
+            .iter()
+            .find(|rule| rule.status.contains(&status) && rule.body.as_ref().is_none_or(says));
+        rule.map(|rule| rule.class)
+    };
+    assert_eq!(class(404, "site_not_found"), Some(ErrorClass::Permanent));
+    assert_eq!(class(404, "resource_not_found"), Some(ErrorClass::Unavailable));
+    assert_eq!(class(400, "configuration_incompatible"), Some(ErrorClass::Unavailable));
+    assert_eq!(class(404, ""), None, "a page that is not Chargebee's is no answer of it");
 }
