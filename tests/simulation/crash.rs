@@ -153,7 +153,7 @@ async fn postgres() -> impl AsyncFn() -> Postgres {
 
 #[tokio::test]
 async fn chargebee_into_memory_survives_death_at_every_effect() {
-    sweep(Site::Chargebee, 2, memory, 11).await;
+    sweep(Site::Chargebee, 2, memory, 3).await;
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn billsby_into_memory_survives_death_at_every_effect() {
 
 #[tokio::test]
 async fn chargebee_into_the_lake_survives_death_at_every_effect() {
-    sweep(Site::Chargebee, 1, lake, 47).await;
+    sweep(Site::Chargebee, 1, lake, 23).await;
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn billsby_into_the_lake_survives_death_at_every_effect() {
 
 #[tokio::test]
 async fn chargebee_into_postgres_survives_death_at_every_effect() {
-    sweep(Site::Chargebee, 1, postgres, 67).await;
+    sweep(Site::Chargebee, 1, postgres, 41).await;
 }
 
 #[tokio::test]
