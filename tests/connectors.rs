@@ -105,14 +105,15 @@ fn both_connectors_load() {
     assert_eq!((chargebee.minor_units.default, chargebee.minor_units.exceptions["JPY"]), (2, 0));
     assert!(!chargebee.minor_units.exceptions.contains_key("KWD"));
     let streams: Vec<&str> = chargebee.streams.iter().map(|s| s.name.as_str()).collect();
-    assert_eq!(streams, ["customers", "subscriptions", "invoices", "credit_notes", "transactions"]);
+    assert_eq!(streams[..5], ["customers", "subscriptions", "invoices", "credit_notes", "transactions"]);
     let billsby = &catalog.connectors["billsby"];
     assert!(matches!(&billsby.auth, Auth::Header { name, value } if name == "apikey" && value == "api_key"));
 }
 
 #[test]
 fn chargebee_windows_overlap_five_minutes_and_never_sort_by_a_field_that_changes() {
-    for stream in &embedded().connectors["chargebee"].streams {
+    for name in ["customers", "subscriptions", "invoices", "credit_notes", "transactions"] {
+        let stream = stream("chargebee", name);
         let Cursor::Window { send, overlap, lag, sort, slices, .. } = &stream.cursor else { panic!() };
         assert_eq!(send, "updated_at[between]");
         assert!(*overlap >= Duration::from_secs(300) && *lag >= Duration::from_secs(120));
@@ -131,7 +132,7 @@ fn chargebee_windows_overlap_five_minutes_and_never_sort_by_a_field_that_changes
 #[test]
 fn billsby_customers_are_complete_scans_of_numbered_pages() {
     let customers = stream("billsby", "customers");
-    assert!(matches!(customers.cursor, Cursor::Snapshot));
+    assert!(matches!(customers.cursor, Cursor::Snapshot { order: None, lag: Duration::ZERO }));
     let Paging::PageNumber { send, first, total, size } = customers.paging else { panic!() };
     assert_eq!((send.as_str(), first, total.as_str()), ("page", 1, "/rowCount"));
     assert_eq!((size.send.as_str(), size.value), ("pageSize", 100));
@@ -181,15 +182,15 @@ fn field_types_become_decoder_types() {
     assert_eq!(ty("c"), Type::DateTime { naive_utc: false });
     assert_eq!(ty("d"), Type::List(Box::new(Type::EpochMs)));
     let Type::Struct(e) = ty("e") else { panic!() };
-    assert_eq!((e.fields[0].ty.clone(), e.rest), (Type::Rate, vec![("g".to_owned(), "x_".to_owned())]));
-    assert_eq!(added.rest, [("custom".to_owned(), "cf_".to_owned())]);
+    assert_eq!((e.fields[0].ty.clone(), e.rest), (Type::Rate, vec![("g".to_owned(), vec!["x_".to_owned()])]));
+    assert_eq!(added.rest, [("custom".to_owned(), vec!["cf_".to_owned()])]);
     assert_eq!(added.fields[0].name, "customerUniqueId");
 }
 
 #[test]
 fn unified_columns_reject_bad_keys_money_currencies_and_dates_and_null_the_rest() {
     let entities = &embedded().entities;
-    assert_eq!(entities.len(), 14);
+    assert!(entities.len() >= 26);
     for entity in entities.values() {
         assert_eq!(entity.columns[0].name, "id");
         for column in &entity.columns {
@@ -202,7 +203,7 @@ fn unified_columns_reject_bad_keys_money_currencies_and_dates_and_null_the_rest(
         }
     }
     let months: Vec<_> = entities.values().filter_map(|e| e.month.clone()).collect();
-    assert_eq!(months, ["date", "issue_date", "paid_date"]);
+    assert_eq!(months, ["date", "issue_date", "order_date", "paid_date", "date", "date", "usage_date"]);
     assert!(entities["customers"].column("email").unwrap().pii);
 }
 

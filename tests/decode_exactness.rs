@@ -190,7 +190,7 @@ fn a_text_is_a_json_string_and_json_keeps_the_rest() {
 #[test]
 fn an_unknown_key_stays_in_the_body_and_in_its_rest_column() {
     let mut shape = object(&[("id", Type::Text)]);
-    shape.rest = vec![("custom".into(), "cf_".into())];
+    shape.rest = vec![("custom".into(), vec!["cf_".into()])];
     let full = r#"{"cf_z": [1, {"b":1.50,"a":null}], "other": 1, "id": "1", "cf_a": "\u0041\u0001"}"#;
     let (records, rejects) = decode(&shape, &[full, r#"{"id":"2","other":2}"#, r#"{"cf_n":null,"id":"3"}"#]);
     assert_eq!(rejects, []);
@@ -211,7 +211,7 @@ fn a_key_twice_is_refused_wherever_it_could_be_read_two_ways() {
         ("lines", Type::List(Box::new(Type::Struct(object(&[("amount", Type::Int)]))))),
         ("meta", Type::Json),
     ]);
-    shape.rest = vec![("custom".into(), "cf_".into())];
+    shape.rest = vec![("custom".into(), vec!["cf_".into()])];
     let cases = [
         (r#"{"id":"1","id":"1"}"#, "/id"),
         (r#"{"id":"1","\u0069d":"2"}"#, "/id"),
@@ -543,7 +543,7 @@ fn a_shape_that_cannot_be_decoded_is_refused_at_once() {
 #[test]
 fn every_column_is_nullable_and_stands_in_declared_order() {
     let mut shape = object(&[("id", Type::Text), ("v", MONEY), ("w", Type::List(Box::new(Type::Rate)))]);
-    shape.rest = vec![("custom".into(), "cf_".into())];
+    shape.rest = vec![("custom".into(), vec!["cf_".into()])];
     let schema = Decoder::new("things", &shape, &keys()).unwrap().schema();
     assert_eq!(
         schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(),

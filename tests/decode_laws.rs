@@ -24,7 +24,7 @@ fn shape() -> Struct {
         field("amount", Type::Int),
         field("tags", Type::List(Box::new(Type::Text))),
     ];
-    let line = Struct { fields: line, rest: vec![("more".into(), "x_".into())] };
+    let line = Struct { fields: line, rest: vec![("more".into(), vec!["x_".into()])] };
     Struct {
         fields: vec![
             field("id", Type::Text),
@@ -34,7 +34,7 @@ fn shape() -> Struct {
             field("j", Type::Json),
             field("lines", Type::List(Box::new(Type::Struct(line)))),
         ],
-        rest: vec![("custom".into(), "cf_".into())],
+        rest: vec![("custom".into(), vec!["cf_".into(), "cs_".into()])],
     }
 }
 

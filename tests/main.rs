@@ -2,6 +2,8 @@
 #[cfg(test)]
 mod args;
 #[cfg(test)]
+mod chargebee_streams;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod config;
@@ -33,6 +35,8 @@ mod pipeline;
 mod postgres;
 #[cfg(test)]
 mod postgres_server;
+#[cfg(test)]
+mod promote;
 #[cfg(test)]
 mod reader;
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tidegate::{
 };
 
 fn column(name: &str, ty: ColumnType, on_bad: OnBad) -> Column {
-    Column { name: name.into(), ty, pii: false, on_bad, meaning: String::new() }
+    Column { name: name.into(), ty, pii: false, on_bad, meaning: String::new(), promoted: false }
 }
 
 fn bills() -> Arc<Entity> {
@@ -73,8 +73,9 @@ fn connector(feeds: Vec<(Arc<Entity>, &str)>) -> (Connector, Arc<Stream>) {
         version: None,
         updated: None,
         deleted: None,
+        cut: None,
         paging: Paging::PageNumber { send: "page".into(), first: 1, total: "/n".into(), size },
-        cursor: Cursor::Snapshot,
+        cursor: Cursor::Snapshot { order: None, lag: Duration::ZERO },
         record: Struct::default(),
         feeds: feeds.into_iter().map(feed).collect(),
     });

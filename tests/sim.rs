@@ -3,6 +3,7 @@ mod billsby;
 mod chaos;
 mod chargebee;
 mod server;
+mod sides;
 mod truth;
 mod world;
 

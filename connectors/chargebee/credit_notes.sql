@@ -18,5 +18,6 @@ select
   minor(fractional_correction, currency_code) as fractional,
   minor(amount_allocated, currency_code) as amount_allocated,
   minor(amount_refunded, currency_code) as amount_refunded,
-  minor(amount_available, currency_code) as amount_available
+  minor(amount_available, currency_code) as amount_available,
+  custom_fields
 from credit_notes

@@ -28,6 +28,7 @@ select
   billing_address['city'] as city,
   billing_address['line1'] as line1,
   business_entity_id,
+  custom_fields,
   created_at,
   updated_at
 from customers

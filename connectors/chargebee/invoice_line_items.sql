@@ -24,7 +24,8 @@ select
   is_proration,
   proration_of,
   currency,
-  exchange_rate
+  exchange_rate,
+  custom_fields
 from (
   select
     *,
@@ -76,6 +77,7 @@ from (
       l['e']['reference_line_item_id'] as proration_of,
       currency,
       exchange_rate,
+      l['e']['custom_fields'] as custom_fields,
       price_type,
       minor(0, currency) as zero
     from (

@@ -48,6 +48,7 @@ select
   po_number,
   nullif(array_to_string(list_field(notes, 'note'), chr(10)), '') as memo,
   first_invoice,
+  custom_fields,
   coalesce(generated_at, date) as created_at,
   updated_at
 from invoices

@@ -38,5 +38,7 @@ select
   minor(mrr, currency_code) as provider_mrr,
   list_json(list_field(coupons, 'coupon_id')) as coupon_codes,
   channel as created_from,
+  meta_data as metadata,
+  custom_fields,
   updated_at
 from subscriptions

@@ -109,11 +109,17 @@ fn stream(stream: &Stream) -> StreamInfo {
             lag.as_secs(),
             overlap.as_secs()
         ),
-        Cursor::Snapshot => "every sync reads all and compares; unchanged rows are not written".into(),
+        Cursor::Snapshot { .. } => "every sync reads all and compares; unchanged rows are not written".into(),
     };
     let deletes = match (&stream.deleted, &stream.cursor) {
+        (Some(field), Cursor::Snapshot { order: Some(_), .. }) => {
+            format!("told by `{field}`, or found missing by a proven complete scan")
+        }
         (Some(field), _) => format!("told by `{field}`"),
-        (None, Cursor::Snapshot) => "found missing by a proven complete scan".into(),
+        (None, Cursor::Snapshot { order: None, .. }) if matches!(stream.paging, Paging::Token { .. }) => {
+            "not told by this stream".into()
+        }
+        (None, Cursor::Snapshot { .. }) => "found missing by a proven complete scan".into(),
         (None, Cursor::Window { .. }) => "not told by this stream".into(),
     };
     let pages = match &stream.paging {

@@ -10,6 +10,7 @@ pub mod init;
 pub mod plan;
 mod probe;
 pub mod project;
+mod promotions;
 pub mod quarantine;
 pub mod query;
 pub mod rebuild;

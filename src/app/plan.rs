@@ -131,7 +131,7 @@ fn estimate(stream: &Stream, found: &Sampled, slices: &[Slice], watermark: Optio
     let stated = found.pages.iter().find_map(|p| p.total);
     let whole = found.pages.len() == 1 && found.pages.iter().all(|p| p.next.is_none() && stated.is_none());
     let what = match (&stream.cursor, watermark) {
-        (Cursor::Snapshot, _) => "scan of everything".to_owned(),
+        (Cursor::Snapshot { .. }, _) => "scan of everything".to_owned(),
         (Cursor::Window { .. }, None) => "first load".to_owned(),
         (Cursor::Window { .. }, Some(t)) => format!("changes since {t}"),
     };

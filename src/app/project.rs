@@ -67,6 +67,13 @@ impl Project {
         Ok(names)
     }
 
+    /// A pipeline's file as it is.
+    pub(super) fn text(&self, name: &str) -> Result<String> {
+        let file = format!("pipelines/{name}.yaml");
+        fs::read_to_string(self.dir.join(&file))
+            .map_err(|e| Error::new(Kind::Invalid, "cannot read the pipeline").with("file", &file).because(e))
+    }
+
     /// One pipeline, proven against its connector.
     pub fn pipeline(&self, name: &str) -> Result<Pipeline> {
         let file = format!("pipelines/{name}.yaml");
@@ -75,9 +82,7 @@ impl Project {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             return Err(pipeline::no_such_pipeline(name, &known));
         }
-        let text = fs::read_to_string(self.dir.join(&file)).map_err(|e| {
-            Error::new(Kind::Invalid, "cannot read the pipeline").with("file", &file).because(e)
-        })?;
+        let text = self.text(name)?;
         let draft = Draft::read(&file, &text)?;
         let Some(connector) = self.catalog.connectors.get(draft.connector()) else {
             let known: Vec<&str> = self.catalog.connectors.keys().map(String::as_str).collect();
@@ -98,14 +103,14 @@ impl Project {
         all.iter().map(|name| self.pipeline(name)).collect()
     }
 
-    /// The pipeline's connector, with the pipeline's own request budget when it has one.
+    /// The pipeline's connector, with the pipeline's own request budget and promoted fields when it has them.
     pub fn connector(&self, pipeline: &Pipeline) -> Result<Arc<Connector>> {
-        let connector = self.catalog.connector(&pipeline.connector)?;
-        let Some(requests) = pipeline.limits.requests_per_minute else { return Ok(Arc::clone(connector)) };
-        let mut paced = connector.as_ref().clone();
-        paced.budget.requests = requests;
-        paced.budget.per = Duration::from_secs(60);
-        Ok(Arc::new(paced))
+        let mut connector = self.catalog.connector(&pipeline.connector)?.feeding(&self.entities(pipeline)?);
+        if let Some(requests) = pipeline.limits.requests_per_minute {
+            connector.budget.requests = requests;
+            connector.budget.per = Duration::from_secs(60);
+        }
+        Ok(Arc::new(connector))
     }
 
     /// Everything that a sync of the pipeline needs. Fails `Invalid` for a missing variable or unknown stream.
@@ -136,7 +141,7 @@ impl Project {
             pipeline: pipeline.name.clone(),
             facts: Facts { owner: pipeline.owner.clone(), time_zone: pipeline.time_zone },
             streams,
-            entities: self.catalog.entities.values().cloned().collect(),
+            entities: self.entities(pipeline)?,
             inputs: self.inputs(pipeline, &connector)?,
             base_url: pipeline.base_url.clone(),
             seed: twox_hash::XxHash3_128::oneshot(pipeline.name.as_bytes()) as u64,

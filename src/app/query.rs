@@ -2,6 +2,7 @@
 use super::project::Project;
 use crate::{
     engine::{Engine, Table},
+    entity::Entity,
     error::{Kind, Result},
     id::Owner,
     load::{
@@ -13,6 +14,7 @@ use crate::{
     pipeline::{DestinationSpec, Pipeline},
 };
 use arrow::array::RecordBatch;
+use std::sync::Arc;
 
 /// A destination, open for questions.
 pub enum Reader {
@@ -31,7 +33,9 @@ impl Reader {
     /// Opens the pipeline's destination. Of a lake it sees the tables of every tenant and connection in it.
     pub async fn open(project: &Project, pipeline: &Pipeline) -> Result<Self> {
         match &pipeline.destination {
-            DestinationSpec::Lake { path } => Self::lake(project, &Lake::new(project.lake(path))).await,
+            DestinationSpec::Lake { path } => {
+                Self::lake(&project.entities(pipeline)?, &Lake::new(project.lake(path))).await
+            }
             DestinationSpec::Postgres { url } => {
                 let postgres = Postgres::connect(&project.env.secret(url)?).await?;
                 Ok(Self::Postgres(Box::new(postgres)))
@@ -39,12 +43,12 @@ impl Reader {
         }
     }
 
-    async fn lake(project: &Project, lake: &Lake) -> Result<Self> {
+    async fn lake(entities: &[Arc<Entity>], lake: &Lake) -> Result<Self> {
         let owners = lake.owners()?;
-        heal(project, lake, &owners).await?;
+        heal(entities, lake, &owners).await?;
         let guards = owners.iter().map(|owner| lake.read_guard(owner)).collect::<Result<_>>()?;
         let mut tables = Vec::new();
-        for entity in project.catalog.entities.values() {
+        for entity in entities {
             let mut current = Vec::new();
             let mut history = Vec::new();
             for owner in &owners {
@@ -76,15 +80,14 @@ impl Reader {
 }
 
 /// Finishes a publish that died, as the next sync would; leaves it alone while a live process works there.
-async fn heal(project: &Project, lake: &Lake, owners: &[Owner]) -> Result<()> {
-    let entities: Vec<_> = project.catalog.entities.values().cloned().collect();
+async fn heal(entities: &[Arc<Entity>], lake: &Lake, owners: &[Owner]) -> Result<()> {
     for owner in owners {
         let torn = entities.iter().any(|entity| lake.current_files(owner, &entity.name).is_err());
         if !torn {
             continue;
         }
         let mut writer = Lake::new(lake.root().to_owned());
-        match writer.open(owner, &entities).await {
+        match writer.open(owner, entities).await {
             Ok(_) => writer.close().await?,
             Err(e) if e.kind() == Kind::Locked => {}
             Err(e) => return Err(e),

@@ -47,7 +47,7 @@ fn missing(pipeline: &Pipeline, stream: &str, opened: &Opened) -> Error {
 /// Forgets how far these streams are read (all: none given). Returns the streams that were reset.
 pub async fn reset(project: &Project, pipeline: &Pipeline, streams: &[String]) -> Result<Vec<String>> {
     let mut store = project.store(pipeline).await?;
-    let opened = store.open(&pipeline.owner, &entities(project)).await?;
+    let opened = store.open(&pipeline.owner, &project.entities(pipeline)?).await?;
     let result = async {
         if let Some(unknown) = streams.iter().find(|s| !opened.checkpoints.contains_key(*s)) {
             return Err(missing(pipeline, unknown, &opened));
@@ -62,10 +62,6 @@ pub async fn reset(project: &Project, pipeline: &Pipeline, streams: &[String]) -
     let result = result.await;
     store.close().await?;
     result
-}
-
-fn entities(project: &Project) -> Vec<std::sync::Arc<crate::entity::Entity>> {
-    project.catalog.entities.values().cloned().collect()
 }
 
 /// All checkpoints, to carry them elsewhere.
@@ -107,7 +103,7 @@ pub async fn import(project: &Project, pipeline: &Pipeline, text: &str) -> Resul
         }
     }
     let mut store = project.store(pipeline).await?;
-    store.open(&pipeline.owner, &entities(project)).await?;
+    store.open(&pipeline.owner, &project.entities(pipeline)?).await?;
     let result = async {
         for (stream, checkpoint) in &exported.checkpoints {
             store.set_checkpoint(stream, Some(checkpoint.clone())).await?;

@@ -72,7 +72,7 @@ pub struct Struct {
     /// In the order of the file.
     pub fields: Vec<Field>,
     /// Undeclared keys by prefix, into one JSON object column: (column name, prefix). Absent keys: NULL.
-    pub rest: Vec<(String, String)>,
+    pub rest: Vec<(String, Vec<String>)>,
 }
 
 /// One declared key.

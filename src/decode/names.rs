@@ -50,7 +50,7 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn new(shape: &Struct) -> Self {
-        let prefixes = shape.rest.iter().map(|(_, prefix)| prefix.clone()).collect();
+        let prefixes = shape.rest.iter().flat_map(|(_, prefixes)| prefixes.clone()).collect();
         let (names, ids) = (Vec::new(), HashMap::new());
         let mut all = Self { names, ids, prefixes, declared: shape.fields.len(), object: 0, first: 0 };
         for (i, field) in shape.fields.iter().enumerate() {

@@ -26,7 +26,7 @@ pub(super) struct Object {
 }
 
 struct Rest {
-    prefix: String,
+    prefixes: Vec<String>,
     texts: Texts,
 }
 
@@ -42,7 +42,8 @@ impl Object {
                 );
             }
         }
-        let rest = shape.rest.iter().map(|(_, prefix)| Rest { prefix: prefix.clone(), texts: Texts::new() });
+        let rest =
+            shape.rest.iter().map(|(_, prefixes)| Rest { prefixes: prefixes.clone(), texts: Texts::new() });
         Ok(Self {
             columns: shape.fields.iter().map(|field| Column::new(&field.ty)).collect::<Result<_>>()?,
             rest: rest.collect(),
@@ -98,8 +99,8 @@ impl Object {
     }
     fn read_rest(&mut self, scan: &Scan<'_>) -> Read<()> {
         let Self { rest, names, found, .. } = self;
-        for Rest { prefix, texts } in rest {
-            let mine = |id: usize| names.text(id).starts_with(prefix.as_str());
+        for Rest { prefixes, texts } in rest {
+            let mine = |id: usize| prefixes.iter().any(|p| names.text(id).starts_with(p.as_str()));
             if !found.iter().any(|(id, _)| mine(*id)) {
                 texts.end(false);
                 continue;

@@ -98,6 +98,8 @@ pub struct Column {
     pub on_bad: OnBad,
     /// One sentence for the data dictionary.
     pub meaning: String,
+    /// Its value is the member of that name in the row's `custom_fields`, not an answer of the mapping.
+    pub promoted: bool,
 }
 
 /// Where a child entity hangs.

@@ -81,6 +81,7 @@ fn prove(file: &File, raw: &RawEntity, mains: &[&str]) -> Result<Entity> {
         pii: c.pii,
         on_bad: c.on_bad.unwrap_or_else(|| on_bad(&c.name.value, c.ty)),
         meaning: c.meaning.clone(),
+        promoted: false,
     });
     let columns = columns.collect();
     let entity = Entity { name: name.clone(), meaning: raw.meaning.clone(), parent, month, columns };

@@ -1,6 +1,7 @@
 //! One stream in one run: its plan, and which of its requests may go next.
 use super::{
     Emitted, Options, Scan, StreamStart,
+    chain::{self, Chain},
     retry::Strikes,
     snapshot::{self, Scanning},
     window::{self, Windows},
@@ -90,6 +91,9 @@ pub(super) struct Lane {
     pub(super) requests: u64,
     /// Number of the machine's request that was this lane's last; the lane that waited longest goes first.
     pub(super) served: u64,
+    /// Up to where it was read before this run. What is least fresh goes first, so that runs with few requests reach
+    /// every stream in turn.
+    pub(super) fresh: Option<Timestamp>,
     hash: String,
     stored: Option<Checkpoint>,
     spec: Spec,
@@ -100,12 +104,14 @@ pub(super) struct Lane {
 enum Spec {
     Window(window::Spec),
     Snapshot(snapshot::Spec),
+    Chain(chain::Spec),
 }
 
 #[derive(Debug)]
 enum Work {
     Window(Windows),
     Snapshot(Scanning),
+    Chain(Chain),
 }
 
 impl Lane {
@@ -124,6 +130,7 @@ impl Lane {
             ended: false,
             requests: 0,
             served: 0,
+            fresh: checkpoint.as_ref().and_then(Checkpoint::watermark),
             hash: connector.hash.clone(),
             stored: checkpoint,
             spec,
@@ -148,10 +155,11 @@ impl Lane {
         let work = match self.spec.clone() {
             Spec::Window(spec) => Work::Window(Windows::open(spec, options, anchor, now, phase, trusted)?),
             Spec::Snapshot(spec) => Work::Snapshot(Scanning::open(spec, &options.limits, anchor, phase)?),
+            Spec::Chain(spec) => Work::Chain(Chain::open(spec, &options.limits, anchor, phase)?),
         };
         let idle = match &work {
             Work::Window(windows) if windows.ended() => Some(windows.phase()),
-            Work::Window(_) | Work::Snapshot(_) => None,
+            Work::Window(_) | Work::Snapshot(_) | Work::Chain(_) => None,
         };
         self.work = Some(work);
         self.ended = idle.is_some();
@@ -161,6 +169,7 @@ impl Lane {
         match &self.work {
             Some(Work::Window(windows)) => windows.pick(at),
             Some(Work::Snapshot(scan)) => pick(std::iter::once((0, &scan.turn)), at),
+            Some(Work::Chain(chain)) => pick(std::iter::once((0, &chain.walk.turn)), at),
             None => Pick::AfterReply,
         }
     }
@@ -168,6 +177,7 @@ impl Lane {
         match &mut self.work {
             Some(Work::Window(windows)) => windows.turn(walk),
             Some(Work::Snapshot(scan)) => Some(&mut scan.turn),
+            Some(Work::Chain(chain)) => Some(&mut chain.walk.turn),
             None => None,
         }
     }
@@ -175,7 +185,7 @@ impl Lane {
     pub(super) fn refused(&mut self, walk: usize) -> bool {
         match &mut self.work {
             Some(Work::Window(windows)) => windows.refused(walk),
-            Some(Work::Snapshot(_)) | None => false,
+            Some(Work::Snapshot(_) | Work::Chain(_)) | None => false,
         }
     }
     /// Everything but the URL.
@@ -184,6 +194,7 @@ impl Lane {
         match &mut self.work {
             Some(Work::Window(windows)) => query.extend(windows.query(walk, now)),
             Some(Work::Snapshot(scan)) => query.extend(scan.query()),
+            Some(Work::Chain(chain)) => query.extend(chain.query(now)),
             None => {}
         }
         query
@@ -197,6 +208,7 @@ impl Lane {
         let accepted = match &mut self.work {
             Some(Work::Window(windows)) => windows.accept(walk, &page, now)?,
             Some(Work::Snapshot(scan)) => scan.accept(&page, |phase| checkpoint(hash, phase))?,
+            Some(Work::Chain(chain)) => chain.accept(&page, now, |phase| checkpoint(hash, phase))?,
             None => return Err(Error::new(Kind::Bug, "a page came before the plan")),
         };
         self.ended = accepted.end;
@@ -227,15 +239,16 @@ fn spec(stream: &Stream) -> Result<Spec> {
             token: token.clone(),
             size: size.clone(),
         }),
-        (Cursor::Snapshot, Paging::PageNumber { send, first, size, .. }) => {
+        (Cursor::Snapshot { .. }, Paging::PageNumber { send, first, size, .. }) => {
             Spec::Snapshot(snapshot::Spec { send: send.clone(), first: *first, size: size.clone() })
         }
-        (Cursor::Window { .. }, Paging::PageNumber { .. }) | (Cursor::Snapshot, Paging::Token { .. }) => {
-            return Err(Error::new(
-                Kind::Invalid,
-                "a window needs pages by token, a snapshot numbered pages",
-            )
-            .with("stream", &stream.name));
+        (Cursor::Snapshot { lag, .. }, Paging::Token { send: token, size, .. }) => {
+            Spec::Chain(chain::Spec { token: token.clone(), size: size.clone(), lag: *lag })
+        }
+        (Cursor::Window { .. }, Paging::PageNumber { .. }) => {
+            return Err(
+                Error::new(Kind::Invalid, "a window needs pages by token").with("stream", &stream.name)
+            );
         }
     })
 }

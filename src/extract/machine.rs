@@ -179,13 +179,13 @@ impl Machine {
         }
     }
 
-    /// The lane that waited longest among those that may go, else the earliest time at which one may.
+    /// The lane that waited longest among those that may go (the least fresh, before any was served), else the earliest time at which one may.
     fn choose(&self, at: Duration) -> (Whose, Pick) {
         if !self.probe.passed {
             return (Whose::Probe, pick(std::iter::once((0, &self.probe.turn)), at));
         }
         let open = self.lanes.iter().enumerate().filter(|(_, lane)| !lane.ended);
-        let picks: Vec<_> = open.map(|(i, lane)| (i, lane.served, lane.pick(at))).collect();
+        let picks: Vec<_> = open.map(|(i, lane)| (i, (lane.served, lane.fresh), lane.pick(at))).collect();
         let ready = picks.iter().filter_map(|&(i, served, pick)| match pick {
             Pick::Ready(walk) => Some((served, i, walk)),
             Pick::At(_) | Pick::AfterReply => None,

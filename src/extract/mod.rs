@@ -3,6 +3,7 @@
 //! One [`Machine`] per connection owns its streams, slices, pages, retries and rate budget. Absent on purpose: async,
 //! clocks, sockets, randomness (jitter comes from a seed), destinations, and the meaning of records.
 mod budget;
+mod chain;
 mod fault;
 mod lane;
 mod machine;
@@ -189,7 +190,7 @@ pub enum Scan {
     Page,
     /// The last page; every page before it was answered and emitted.
     End {
-        /// When the scan's first request was sent.
+        /// When the scan's first request was sent, less the lag of the list.
         asked_at: Timestamp,
         /// Whether the scan can prove deletes.
         proof: Proof,
@@ -203,6 +204,9 @@ pub enum Scan {
 pub enum Proof {
     /// The same on every page. The scan is complete when exactly so many distinct keys were seen.
     Total(u64),
+    /// Every page was named by the one before, and the last names none. Nothing was left out when the records came in
+    /// the order of a field that never changes.
+    Walked,
     /// The table moved under the scan: rows count, missing rows mean nothing. One sentence says what moved.
     Broken(String),
 }

@@ -47,14 +47,7 @@ impl Scanning {
         anchor: Timestamp,
         stored: Option<&Phase>,
     ) -> Result<Self> {
-        let complete = match stored {
-            None | Some(Phase::FirstLoad { .. }) => None,
-            Some(Phase::Snapshot { complete }) => *complete,
-            Some(Phase::Windows { .. }) => {
-                return Err(Error::new(Kind::Invalid, "the stored checkpoint is that of a windowed stream")
-                    .hint("reset the stream's checkpoint, so that it is read anew"));
-            }
-        };
+        let complete = completed(stored)?;
         Ok(Self {
             spec,
             limits: limits.clone(),
@@ -103,7 +96,7 @@ impl Scanning {
         let proof = self.proof();
         let phase = match &proof {
             Proof::Total(_) => Phase::Snapshot { complete: Some(self.signpost) },
-            Proof::Broken(_) => unchanged.clone(),
+            Proof::Walked | Proof::Broken(_) => unchanged.clone(),
         };
         let scan = Scan::End { asked_at, proof, otherwise: Box::new(stored(unchanged)) };
         Ok(Accepted { phase, scan: Some(scan), end })
@@ -129,6 +122,18 @@ impl Scanning {
                 Proof::Broken(format!("the pages held {} records, the stated total is {total}", self.rows))
             }
             (None, None) => Proof::Broken("no page stated the total".to_owned()),
+        }
+    }
+}
+
+/// When the last scan that proved complete began. Fails `Invalid` on the checkpoint of a windowed stream.
+pub(super) fn completed(stored: Option<&Phase>) -> Result<Option<Timestamp>> {
+    match stored {
+        None | Some(Phase::FirstLoad { .. }) => Ok(None),
+        Some(Phase::Snapshot { complete }) => Ok(*complete),
+        Some(Phase::Windows { .. }) => {
+            Err(Error::new(Kind::Invalid, "the stored checkpoint is that of a windowed stream")
+                .hint("reset the stream's checkpoint, so that it is read anew"))
         }
     }
 }

@@ -26,6 +26,15 @@ pub(super) fn mapping(yaml: &File, streams: &[Arc<Stream>]) -> String {
     hex(&text)
 }
 
+/// Of a mapping whose main tables were grown by promoted fields.
+pub(super) fn grown(before: &str, streams: &[Arc<Stream>]) -> String {
+    let entities = streams.iter().flat_map(|s| s.feeds.iter().map(|f| &f.entity));
+    let promoted: Vec<_> = entities
+        .flat_map(|e| e.columns.iter().filter(|c| c.promoted).map(|c| (&e.name, &c.name, c.ty.name())))
+        .collect();
+    if promoted.is_empty() { before.to_owned() } else { hex(&format!("{before}\0{promoted:?}")) }
+}
+
 fn hex(text: &str) -> String {
     format!("{:032x}", XxHash3_128::oneshot(text.as_bytes()))
 }

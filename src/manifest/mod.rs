@@ -5,6 +5,7 @@
 mod embedded;
 mod fingerprint;
 mod lint;
+mod promote;
 mod prove;
 mod raw;
 mod record;
@@ -173,6 +174,8 @@ pub struct Stream {
     pub updated: Option<String>,
     /// Field that is true on deleted records; a bool field of `record`.
     pub deleted: Option<String>,
+    /// Field that only a record has that the provider cut short; such a record is rejected.
+    pub cut: Option<String>,
     /// How pages follow each other.
     pub paging: Paging,
     /// How changes are found.
@@ -254,8 +257,14 @@ pub enum Cursor {
         /// Slices of the first load; None: one serial walk.
         slices: Option<Slices>,
     },
-    /// Nothing to filter on: every scan reads all; a complete one proves deletes.
-    Snapshot,
+    /// Nothing to filter on: every scan reads all. With numbered pages and a total, a complete one proves deletes.
+    Snapshot {
+        /// With pages by token: the time field that never changes, in whose order the records come. A scan in that order
+        /// proves deletes; without it none does.
+        order: Option<String>,
+        /// How far lists may lag behind the truth: a scan speaks for the time this much before it began.
+        lag: Duration,
+    },
 }
 
 /// How a first load is cut, so that several walks run at a time.

@@ -103,6 +103,7 @@ pub(super) struct Stream {
     pub(super) version: Option<Spanned<String>>,
     pub(super) updated: Option<Spanned<String>>,
     pub(super) deleted: Option<Spanned<String>>,
+    pub(super) cut: Option<Spanned<String>>,
     pub(super) page: Spanned<Page>,
     pub(super) cursor: Spanned<Cursor>,
     pub(super) record: Spanned<Type>,
@@ -160,6 +161,7 @@ pub(super) struct Cursor {
     pub(super) lag: Option<Spanned<String>>,
     pub(super) sort: Option<Spanned<Pairs<String>>>,
     pub(super) slices: Option<Spanned<Slices>>,
+    pub(super) order: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

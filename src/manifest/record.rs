@@ -63,22 +63,30 @@ fn object(file: &File, at: u64, pairs: &Pairs<Spanned<raw::Type>>) -> Result<Str
     Ok(out)
 }
 
-fn rest(file: &File, ty: &Spanned<raw::Type>) -> Result<Vec<(String, String)>> {
-    let expected =
-        "`rest` must be `{ column: \"prefix*\" }`: undeclared keys by prefix, into one JSON column";
+fn rest(file: &File, ty: &Spanned<raw::Type>) -> Result<Vec<(String, Vec<String>)>> {
+    let expected = "`rest` must be `{ column: \"prefix*\" }` or `{ column: [\"a*\", \"b*\"] }`: undeclared keys by prefix, into one JSON column";
     let raw::Type::Object(columns) = &ty.value else { return Err(file.error(line(ty), expected)) };
-    let mut out: Vec<(String, String)> = Vec::new();
-    for (column, pattern) in &columns.0 {
-        let prefix = match &pattern.value {
-            raw::Type::Word(word) => word.strip_suffix('*').filter(|p| !p.is_empty() && !p.contains('*')),
-            raw::Type::List(_) | raw::Type::Object(_) => None,
+    let mut out: Vec<(String, Vec<String>)> = Vec::new();
+    for (column, patterns) in &columns.0 {
+        let patterns = match &patterns.value {
+            raw::Type::List(several) => several.iter().collect(),
+            raw::Type::Word(_) | raw::Type::Object(_) => vec![patterns],
         };
-        let prefix = prefix.ok_or_else(|| file.error(line(pattern), expected))?;
-        if let Some((other, _)) = out.iter().find(|(_, p)| p.starts_with(prefix) || prefix.starts_with(p)) {
-            let what = format!("`{}` and `{other}` of `rest` would collect the same keys", column.value);
-            return Err(file.error(line(pattern), what));
+        let mut prefixes = Vec::new();
+        for pattern in patterns {
+            let prefix = match &pattern.value {
+                raw::Type::Word(word) => word.strip_suffix('*').filter(|p| !p.is_empty() && !p.contains('*')),
+                raw::Type::List(_) | raw::Type::Object(_) => None,
+            };
+            let prefix = prefix.ok_or_else(|| file.error(line(pattern), expected))?;
+            let same = |p: &String| p.starts_with(prefix) || prefix.starts_with(p.as_str());
+            if let Some((other, _)) = out.iter().find(|(_, known)| known.iter().any(same)) {
+                let what = format!("`{}` and `{other}` of `rest` would collect the same keys", column.value);
+                return Err(file.error(line(pattern), what));
+            }
+            prefixes.push(prefix.to_owned());
         }
-        out.push((column.value.clone(), prefix.to_owned()));
+        out.push((column.value.clone(), prefixes));
     }
     Ok(out)
 }

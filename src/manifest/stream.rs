@@ -71,6 +71,10 @@ impl Feeder<'_> {
         let version = optional("version", &raw.version, "int", &|t| *t == Type::Int)?;
         let updated = optional("updated", &raw.updated, "a time", &time)?;
         let deleted = optional("deleted", &raw.deleted, "bool", &|t| *t == Type::Bool)?;
+        let cut = optional("cut", &raw.cut, "text, int or json", &|t| {
+            matches!(t, Type::Text | Type::Int | Type::Json)
+        })?;
+        let order = optional("order", &raw.cursor.value.order, "a time", &time)?;
         self.sent_once(raw)?;
         Ok(Stream {
             name: name.value.clone(),
@@ -80,7 +84,8 @@ impl Feeder<'_> {
             key,
             version,
             paging: self.paging(&raw.page)?,
-            cursor: self.cursor(raw, updated.as_deref())?,
+            cursor: self.cursor(raw, updated.as_deref(), order)?,
+            cut,
             updated,
             deleted,
             feeds: self.feeds(name, &raw.feeds)?,
@@ -147,18 +152,30 @@ impl Feeder<'_> {
         }
     }
 
-    fn cursor(&self, raw: &raw::Stream, updated: Option<&str>) -> Result<Cursor> {
+    fn cursor(&self, raw: &raw::Stream, updated: Option<&str>, order: Option<String>) -> Result<Cursor> {
         let (p, c) = (self.prover, &raw.cursor.value);
         match c.kind {
             CursorKind::Snapshot => {
-                let texts = [("send", &c.send), ("overlap", &c.overlap), ("lag", &c.lag)];
+                let texts = [("send", &c.send), ("overlap", &c.overlap)];
                 p.foreign("cursor kind snapshot", texts)?;
                 p.foreign("cursor kind snapshot", [("unit", &c.unit)])?;
                 p.foreign("cursor kind snapshot", [("sort", &c.sort)])?;
                 p.foreign("cursor kind snapshot", [("slices", &c.slices)])?;
-                Ok(Cursor::Snapshot)
+                if matches!(raw.page.value.kind, PageKind::Number) {
+                    let texts = [("order", &c.order), ("lag", &c.lag)];
+                    p.foreign("a snapshot of numbered pages", texts)?;
+                }
+                if let (Some(field), Some(at)) = (&order, &c.order)
+                    && updated == Some(field.as_str())
+                {
+                    let what = format!("`{field}` changes, so an order by it proves nothing");
+                    return Err(p.file.error(line(at), what).hint("name a field that never changes"));
+                }
+                let lag = c.lag.as_ref().map(|lag| p.duration("lag", lag)).transpose()?;
+                Ok(Cursor::Snapshot { order, lag: lag.unwrap_or_default() })
             }
             CursorKind::Window => {
+                p.foreign("cursor kind window", [("order", &c.order)])?;
                 if matches!(raw.page.value.kind, PageKind::Number) {
                     let what = "page numbers with a window cursor lose rows: rows that change while the window is \
                                 read move to other pages";

@@ -9,6 +9,7 @@ mod functions;
 mod hash;
 mod output;
 mod plan;
+mod promote;
 
 use crate::{
     decode::{Issue, Records, Reject},
@@ -18,7 +19,7 @@ use crate::{
     manifest::{Connector, Stream},
 };
 use arrow::{
-    array::{ArrayRef, Int64Array, RecordBatch, StringArray},
+    array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray},
     datatypes::{Schema, SchemaRef},
 };
 use bytes::Bytes;
@@ -101,6 +102,7 @@ impl Normalizer {
             return Ok(Normalized::default());
         }
         let mut refused = Refusals::new();
+        self.refuse_cut(records, &mut refused);
         let pieces = self.map(facts, records, &mut refused).await?;
         let mut issues = Vec::new();
         let tables = self.outputs.iter().zip(pieces);
@@ -121,6 +123,19 @@ impl Normalizer {
                 .with("superseded", superseded));
         }
         Ok(Normalized { rows, rejects, issues, superseded })
+    }
+
+    /// A record that the provider cut short would make a document that lacks lines.
+    fn refuse_cut(&self, records: &Records, refused: &mut Refusals) {
+        let Some(field) = &self.stream.cut else { return };
+        let Some(column) = records.batch.column_by_name(field) else { return };
+        for row in (0..column.len()).filter(|row| column.is_valid(*row)) {
+            let message = format!(
+                "the provider cut this record short (`{field}` is there): its lists are not whole, so nothing of it is kept"
+            );
+            let why = Refusal { rule: "cut_short", pointer: format!("/{field}"), message };
+            refused.insert(row, why);
+        }
     }
 
     /// Runs the plans; a batch in which a value fails is halved until the failing records stand alone.

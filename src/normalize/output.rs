@@ -1,5 +1,5 @@
 //! What one mapping answers, proven against its unified table and cast into its columns.
-use super::{Refusal, Refusals, bug, cast};
+use super::{Refusal, Refusals, bug, cast, promote};
 use crate::{
     decode::Issue,
     entity::{Column, Entity, OnBad},
@@ -90,12 +90,12 @@ impl Output {
         let mut columns = Vec::with_capacity(self.places.len());
         let mut misfits = Vec::new();
         for (column, place) in self.entity.columns.iter().zip(&self.places) {
-            let Some(place) = place else {
-                columns.push(new_null_array(&column.ty.arrow(), batch.num_rows()));
-                continue;
-            };
             misfits.clear();
-            columns.push(cast::column(batch.column(*place), column.ty, &mut misfits));
+            columns.push(match place {
+                Some(place) => cast::column(batch.column(*place), column.ty, &mut misfits),
+                None if column.promoted => self.promoted(column, &columns, &mut misfits),
+                None => new_null_array(&column.ty.arrow(), batch.num_rows()),
+            });
             for misfit in &misfits {
                 let message = format!(
                     "found {}, expected {} that fits `{}`",
@@ -122,6 +122,17 @@ impl Output {
         let table = Table { entity: Arc::clone(&self.entity), row, columns };
         table.refuse_missing_keys(refused);
         Ok(table)
+    }
+}
+
+impl Output {
+    /// A field out of the row's own custom fields, which stand before it in the table.
+    fn promoted(&self, column: &Column, before: &[ArrayRef], misfits: &mut Vec<cast::Misfit>) -> ArrayRef {
+        let place = self.entity.columns.iter().position(|c| c.name == "custom_fields");
+        match place.and_then(|p| before.get(p)).and_then(|c| c.as_string_opt::<i32>()) {
+            Some(fields) => promote::column(fields, &column.name, column.ty, misfits),
+            None => new_null_array(&column.ty.arrow(), before.first().map_or(0, |ids| ids.len())),
+        }
     }
 }
 

@@ -7,7 +7,8 @@ mod raw;
 mod told;
 
 use crate::{
-    config::{Environment, InputSource},
+    config::{Environment, InputSource, Place},
+    entity::ColumnType,
     error::{Error, Kind, Result},
     id::Owner,
     manifest::{Input, InputKind},
@@ -45,6 +46,21 @@ pub struct Pipeline {
     pub raw_keep: bool,
     /// What stops a sync.
     pub limits: Limits,
+    /// Custom fields that are columns of their own.
+    pub custom: Vec<Promotion>,
+}
+
+/// A custom field that is a column of its own.
+#[derive(Clone, Debug)]
+pub struct Promotion {
+    /// Unified table; whether it has custom fields is not checked here.
+    pub entity: String,
+    /// Key of the field and name of the column.
+    pub column: String,
+    /// What it holds.
+    pub ty: ColumnType,
+    /// Where it is asked for.
+    pub place: Place,
 }
 
 impl Pipeline {

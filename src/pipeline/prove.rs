@@ -1,15 +1,18 @@
 //! From what is written to what is meant: every check of a pipeline file that needs more than its shape.
-use super::{DestinationSpec, Limits, Pipeline, is_host_label, name_of, raw, told};
+use super::{DestinationSpec, Limits, Pipeline, Promotion, is_host_label, name_of, raw, told};
 use crate::{
     config::{InputSource, Place},
+    entity::ColumnType,
     error::{Error, Kind, Result},
     id::{ConnectionId, Owner, TenantId},
     manifest::{Input, InputKind},
     schedule::{self, Schedule},
     time::Timestamp,
+    yaml::Pairs,
 };
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use chrono_tz::Tz;
+use serde::{Deserialize, de::IntoDeserializer};
 use serde_saphyr::Spanned;
 use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf, time::Duration};
 
@@ -43,6 +46,7 @@ pub(super) fn prove(file: &str, raw: raw::Raw, inputs: &[Input], streams: &[&str
         destination: proof.destination(raw.destination)?,
         raw_keep: proof.raw_keep(raw.raw.as_ref())?,
         limits: proof.limits(raw.limits.as_ref())?,
+        custom: proof.custom(&raw.custom)?,
     })
 }
 
@@ -257,6 +261,35 @@ impl Proof<'_> {
                 Err(told::unknown("value", word, &["keep", "drop"], &self.place(w)).with("key", "raw"))
             }
         }
+    }
+
+    /// Table by table, field by field.
+    fn custom(&self, written: &Pairs<Pairs<Spanned<String>>>) -> Result<Vec<Promotion>> {
+        let types = ["text", "int", "bool", "money", "quantity", "rate", "timestamp", "date", "json"];
+        let mut promotions = Vec::new();
+        for (entity, fields) in &written.0 {
+            for (field, word) in &fields.0 {
+                let snake = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+                if !field.value.starts_with(|c: char| c.is_ascii_lowercase())
+                    || !field.value.chars().all(snake)
+                {
+                    return Err(self
+                        .wrong(field, format!("`{}` cannot be the name of a column", field.value))
+                        .with("expected", "lower-case letters, digits and `_`, as in cf_region"));
+                }
+                let ty = ColumnType::deserialize(
+                    IntoDeserializer::<serde::de::value::Error>::into_deserializer(word.value.as_str()),
+                );
+                let ty = ty.map_err(|_| told::unknown("type", &word.value, &types, &self.place(word)))?;
+                promotions.push(Promotion {
+                    entity: entity.value.clone(),
+                    column: field.value.clone(),
+                    ty,
+                    place: self.place(field),
+                });
+            }
+        }
+        Ok(promotions)
     }
 
     fn limits(&self, written: Option<&raw::Limits>) -> Result<Limits> {

@@ -1,4 +1,5 @@
 //! The pipeline file as written: shape and places, no meaning.
+use crate::yaml::Pairs;
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
@@ -16,6 +17,8 @@ pub(super) struct Raw {
     pub(super) schedule: Option<Schedule>,
     pub(super) raw: Option<Spanned<String>>,
     pub(super) limits: Option<Limits>,
+    #[serde(default)]
+    pub(super) custom: Pairs<Pairs<Spanned<String>>>,
 }
 
 #[derive(Deserialize)]

@@ -93,9 +93,11 @@ impl Sim {
     pub fn over_limit(&self) -> u64 {
         self.chaos.over_limit
     }
-    /// (stream, id) of every Chargebee row that is shown with a wrong type now.
+    /// (stream, id) of every Chargebee row that is shown with a wrong type or without some of its lines now.
     pub fn rejected_ids(&self) -> std::collections::BTreeSet<(String, String)> {
-        let broken = self.rows().filter(|row| self.front.quirks().is_broken(*row));
+        let quirks = self.front.quirks();
+        let shown = self.rows().filter(|row| !self.world.stamp(*row).gone);
+        let broken = shown.filter(|row| quirks.is_broken(*row) || quirks.is_cut(&self.world, *row));
         broken.map(|row| (row.resource().plural().to_owned(), self.world.id(row).to_owned())).collect()
     }
     /// Ends every trouble, so that the system can settle. Rows that were shown with a wrong type are shown right,
@@ -113,24 +115,19 @@ impl Sim {
             repeat: if stays("duplicate_page") { old.repeat } else { 0 },
             lag: if stays("late_visible") { old.lag } else { 0 },
             broken_permille: if stays("wrong_types") { old.broken_permille } else { 0 },
+            cut: if stays("cut_lines") { old.cut } else { 0 },
             seed: old.seed,
         };
-        if quirks.broken_permille == 0 {
-            let repaired: Vec<Row> = self.rows().filter(|row| old.is_broken(*row)).collect();
-            let now = self.time(now);
-            repaired.into_iter().for_each(|row| self.world.bump(row, now));
-        }
+        let wrong = |quirks: &Quirks, row: Row| quirks.is_broken(row) || quirks.is_cut(&self.world, row);
+        let repaired: Vec<Row> =
+            self.rows().filter(|row| wrong(&old, *row) && !wrong(&quirks, *row)).collect();
+        let now = self.time(now);
+        repaired.into_iter().for_each(|row| self.world.bump(row, now));
         self.front.set_quirks(quirks);
     }
 
     fn rows(&self) -> impl Iterator<Item = Row> {
-        let world = &self.world;
-        let customers = world.customers().iter().map(|(at, _)| Row::Customer(at));
-        let subscriptions = world.subscriptions().iter().map(|(at, _)| Row::Subscription(at));
-        let invoices = world.invoices().iter().map(|(at, _)| Row::Invoice(at));
-        let notes = world.notes().iter().map(|(at, _)| Row::CreditNote(at));
-        let transactions = world.transactions().iter().map(|(at, _)| Row::Transaction(at));
-        customers.chain(subscriptions).chain(invoices).chain(notes).chain(transactions)
+        self.world.all_rows().into_iter()
     }
 
     fn answer(&mut self, now: Timestamp, request: &Request) -> Response {
@@ -166,6 +163,7 @@ fn quirks(world: &mut World, seed: u64, knobs: &[Knob]) -> Quirks {
             Knob::DuplicatePage => quirks.repeat = REPEAT,
             Knob::SchemaAdditions => quirks.additions = true,
             Knob::WrongTypes(permille) => quirks.broken_permille = *permille,
+            Knob::CutLines(lines) => quirks.cut = *lines as usize,
             _ => {}
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     normalize::Normalized,
     time::Timestamp,
 };
-use arrow::array::AsArray;
+use arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 /// A batch with fewer rejects than this is never stopped by the share guard.
@@ -32,7 +32,36 @@ pub(super) struct Batcher {
 struct ScanProof {
     seen: HashSet<u128>,
     hole: bool,
+    order: Order,
     end: Option<ScanEnd>,
+}
+
+/// In which direction a time went from record to record, each counted when it came first: a record that comes again,
+/// because a page was asked for anew, hides no other.
+#[derive(Default)]
+struct Order {
+    last: Option<i64>,
+    rose: bool,
+    fell: bool,
+    lacking: bool,
+}
+
+impl Order {
+    fn take(&mut self, time: Option<i64>) {
+        self.lacking |= time.is_none();
+        if let (Some(time), Some(last)) = (time, self.last) {
+            self.rose |= time > last;
+            self.fell |= time < last;
+        }
+        self.last = time.or(self.last);
+    }
+    /// Why the records did not come in one order, if they did not.
+    fn broken(&self, field: &str) -> Option<String> {
+        if self.lacking {
+            return Some(format!("a record has no `{field}`, so their order cannot be told"));
+        }
+        (self.rose && self.fell).then(|| format!("the records did not come in the order of `{field}`"))
+    }
 }
 
 /// What the machine said with the last page.
@@ -95,6 +124,16 @@ impl Batcher {
         self.since = None;
         let (records, mut rejects) = self.decoder.finish()?;
         let read = records.key.len() + rejects.len();
+        if let Cursor::Snapshot { order: Some(field), .. } = &self.stream.cursor
+            && let Some(times) = records.batch.column_by_name(field)
+            && let Some(times) = times.as_primitive_opt::<TimestampMicrosecondType>()
+        {
+            for (key, time) in records.key.iter().zip(times) {
+                if self.scan.seen.insert(key_hash(key)) {
+                    self.scan.order.take(time);
+                }
+            }
+        }
         let normalized = if records.key.is_empty() {
             Normalized::default()
         } else {
@@ -141,9 +180,7 @@ impl Batcher {
         delete_share_max: f64,
         checkpoint: &mut Checkpoint,
     ) -> Option<CompleteScan> {
-        if !matches!(self.stream.cursor, Cursor::Snapshot) {
-            return None;
-        }
+        let Cursor::Snapshot { order: ordered, .. } = &self.stream.cursor else { return None };
         if let Some(ids) =
             rows.and_then(|r| r.main.column_by_name("id")).and_then(|c| c.as_string_opt::<i32>())
         {
@@ -152,16 +189,21 @@ impl Batcher {
         self.scan.seen.extend(rejects.iter().filter_map(|r| r.key.as_deref()).map(key_hash));
         self.scan.hole |= rejects.iter().any(|r| r.key.is_none());
         let end = self.scan.end.take()?;
-        let ScanProof { seen, hole, .. } = std::mem::take(&mut self.scan);
+        let ScanProof { seen, hole, order, .. } = std::mem::take(&mut self.scan);
+        let proven = CompleteScan { seen: Arc::new(seen), asked_at: end.asked_at, delete_share_max };
         let why = match end.proof {
             Proof::Broken(why) => why,
-            Proof::Total(_) if hole => "a record had no readable key".to_owned(),
-            Proof::Total(total) if total != seen.len() as u64 => {
-                format!("the provider says {total} records, {} different ones came", seen.len())
+            Proof::Total(_) | Proof::Walked if hole => "a record had no readable key".to_owned(),
+            Proof::Total(total) if total != proven.seen.len() as u64 => {
+                format!("the provider says {total} records, {} different ones came", proven.seen.len())
             }
-            Proof::Total(_) => {
-                return Some(CompleteScan { seen: Arc::new(seen), asked_at: end.asked_at, delete_share_max });
-            }
+            Proof::Total(_) => return Some(proven),
+            Proof::Walked => match ordered.as_deref().map(|field| order.broken(field)) {
+                // All was read, and nothing of it says what was left out.
+                None => return None,
+                Some(None) => return Some(proven),
+                Some(Some(why)) => why,
+            },
         };
         tracing::warn!(stream = %self.stream.name, why, "the scan proves no deletes; the next one may");
         *checkpoint = end.unproven;

@@ -24,13 +24,17 @@ fn kill_9_again_and_again_ends_where_an_undisturbed_sync_ends() {
 
     let stage = Stage::simulated(&site.chargebee());
     let mut kills = 0;
-    for number in (2..).step_by(3) {
+    // Streams without a filter are read whole each time; ledgers have their creation as filter.
+    let scanned = ["unbilled_charges", "gifts"];
+    let filtered = |a: &super::site::Asked| a.has("updated_at[between]") || a.has("created_at[between]");
+    for number in (2..).step_by(8) {
         let before = committed(&stage);
         let gate = site.gate(number);
         let mut sync = stage.start(&["sync"]);
         let reached = gate.reached_before(|| sync.ended());
         let again: Vec<_> = site.asked();
-        let again = again.iter().filter(|a| before.contains(&a.name) && !a.has("updated_at[between]"));
+        let again = again.iter().filter(|a| before.contains(&a.name) && !scanned.contains(&a.name.as_str()));
+        let again = again.filter(|a| !filtered(a));
         assert_eq!(again.count(), 0, "a stream that was committed is read from the beginning again");
         if !reached {
             assert_eq!(sync.wait().code, Some(0));

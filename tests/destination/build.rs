@@ -57,6 +57,7 @@ fn entity(
         pii: false,
         on_bad: OnBad::Reject,
         meaning: "invented".into(),
+        promoted: false,
     };
     Arc::new(Entity {
         name: name.into(),

@@ -336,3 +336,18 @@ fn a_second_reply_to_a_ticket_changes_nothing() {
     assert_eq!(machine.budget().retries, 0);
     assert!(matches!(machine.step(at(T0)), Step::Send { stream: Some(_), .. }));
 }
+
+#[test]
+fn runs_with_fewer_requests_than_streams_reach_every_stream_in_turn() {
+    let names: Vec<String> = (0..8).map(|i| format!("s{i}")).collect();
+    let mut reached: BTreeMap<String, Checkpoint> = BTreeMap::new();
+    for run in 0..4 {
+        let mut world = World::new(Fake::new([row(T0 - 50, T0 - 50)]));
+        world.now = at(T0 + 3_600 * run);
+        let streams = names.iter().map(|name| (windowed(name, false), reached.get(name).cloned()));
+        let options = Options { requests_max: Some(4), ..Options::default() };
+        world.run(&mut machine(streams.collect(), options));
+        reached.extend(world.emitted.iter().map(|e| (e.stream.clone(), e.checkpoint.clone())));
+    }
+    assert_eq!(reached.keys().collect::<Vec<_>>(), names.iter().collect::<Vec<_>>());
+}

@@ -48,6 +48,7 @@ fn stream(name: &str, paging: Paging, cursor: Cursor) -> Arc<Stream> {
         version: None,
         updated: None,
         deleted: None,
+        cut: None,
         paging,
         cursor,
         record: Struct::default(),
@@ -84,7 +85,7 @@ pub(crate) fn scanned(name: &str) -> Arc<Stream> {
     stream(
         name,
         Paging::PageNumber { send: "page".into(), first: 1, total: "/rowCount".into(), size: size(3) },
-        Cursor::Snapshot,
+        Cursor::Snapshot { order: None, lag: Duration::ZERO },
     )
 }
 

@@ -27,7 +27,7 @@ fn proof(world: &World) -> Proof {
     assert!(world.last().end);
     let (end, pages) = world.emitted.split_last().unwrap();
     assert!(pages.iter().all(|e| e.scan == Some(Scan::Page) && e.checkpoint.watermark().is_none()));
-    assert_eq!(end.checkpoint.watermark().is_some(), matches!(proof, Proof::Total(_)));
+    assert_eq!(end.checkpoint.watermark().is_some(), matches!(proof, Proof::Total(_) | Proof::Walked));
     proof.clone()
 }
 
@@ -145,4 +145,82 @@ fn a_checkpoint_of_the_other_kind_ends_the_stream_with_a_reason() {
         assert_eq!(world.failure(), ("a", Kind::Invalid));
         assert!(world.emitted.is_empty());
     }
+}
+
+/// Pages by token over a table without a filter.
+fn chained(name: &str) -> Arc<Stream> {
+    let paging = Paging::Token { send: "offset".into(), read: "/next_offset".into(), size: size(3) };
+    stream(name, paging, Cursor::Snapshot { order: None, lag: Duration::ZERO })
+}
+
+fn walked(rows: i64, change: impl FnMut(u64, &mut BTreeMap<u32, Row>) + 'static) -> World {
+    let mut change = change;
+    let mut world = World::new(Fake::new((0..rows).map(|i| row(i, i))));
+    let mut table = world.fake.rows.clone();
+    world.fake.intercept = Box::new(move |number, now, request| {
+        if number == 0 {
+            return None;
+        }
+        change(number, &mut table);
+        Some(Fake { rows: table.clone(), ..Fake::new([]) }.handle(now, request))
+    });
+    world.run(&mut machine(vec![(chained("gifts"), None)], Options::default()));
+    world
+}
+
+#[test]
+fn a_scan_by_token_ends_where_no_page_follows_and_says_that_it_was_walked_whole() {
+    for n in [0, 1, 3, 4, 7] {
+        let world = walked(n, |_, _| {});
+        assert_eq!(proof(&world), Proof::Walked, "{n} rows");
+        assert_eq!(world.ids().len() as i64, n);
+        assert_eq!(world.last().checkpoint.watermark(), Some(at(T0)));
+        assert!(world.sent("offset")[0].is_none() && world.sent("page").iter().all(Option::is_none));
+    }
+}
+
+#[test]
+fn a_scan_by_token_begins_anew_in_every_run_and_never_turns_the_last_one_back() {
+    let mut world = World::new(Fake::new((0..7).map(|i| row(i, i))));
+    let before = stored(Phase::Snapshot { complete: Some(at(T0 + 77)) });
+    world.run(&mut machine(vec![(chained("gifts"), before)], Options::default()));
+    assert!(world.sent("offset")[0].is_none());
+    assert!(world.emitted.iter().all(|e| e.checkpoint.watermark() == Some(at(T0 + 77))));
+}
+
+#[test]
+fn a_scan_by_token_that_began_anew_because_its_token_grew_old_proves_nothing() {
+    let mut options = Options::default();
+    options.limits.token_age = Duration::from_secs(30);
+    let mut world = World::new(Fake::new((0..7).map(|i| row(i, i))));
+    world.fake.intercept = Box::new(|number, _, _| {
+        // The second page is answered only after the token of the first grew old.
+        (number == 2).then(|| answer(429, &[("retry-after", "60")], "{}"))
+    });
+    world.run(&mut machine(vec![(chained("gifts"), None)], options));
+    assert!(matches!(proof(&world), Proof::Broken(_)));
+    assert_eq!(world.ids().len(), 7, "all of it was read all the same");
+}
+
+#[test]
+fn a_scan_by_token_that_names_a_page_twice_is_drift() {
+    let mut world = World::new(Fake::new([]));
+    world.fake.intercept = Box::new(|number, _, _| {
+        let body = json!({"list": [{"row": {"id": number, "v": 1}}], "next_offset": "same"});
+        (number > 0).then(|| answer(200, &[], body.to_string()))
+    });
+    world.run(&mut machine(vec![(chained("gifts"), None)], Options::default()));
+    assert_eq!(world.failure(), ("gifts", Kind::Drift));
+}
+
+#[test]
+fn a_scan_by_token_speaks_for_the_time_before_the_lists_lag() {
+    let lag = Duration::from_secs(300);
+    let mut lagging = chained("gifts").as_ref().clone();
+    lagging.cursor = Cursor::Snapshot { order: None, lag };
+    let mut world = World::new(Fake::new(rows(4)));
+    world.run(&mut machine(vec![(Arc::new(lagging), None)], Options::default()));
+    let Some(Scan::End { asked_at, .. }) = &world.last().scan else { panic!("no end") };
+    assert_eq!(*asked_at, world.seen[1].sent.minus(lag));
+    assert_eq!(world.last().checkpoint.watermark(), Some(at(T0 - 300)));
 }

@@ -832,5 +832,5 @@ fn column(spec: &str) -> Column {
     .into_iter()
     .find(|t| t.name() == ty)
     .unwrap();
-    Column { name: name.into(), ty, pii: false, on_bad: OnBad::Null, meaning: String::new() }
+    Column { name: name.into(), ty, pii: false, on_bad: OnBad::Null, meaning: String::new(), promoted: false }
 }

@@ -69,7 +69,14 @@ fn with(column: &str, ty: ColumnType) -> Arc<Entity> {
     entity.columns.retain(|c| c.name != column);
     entity.columns.insert(
         2,
-        Column { name: column.into(), ty, pii: false, on_bad: OnBad::Null, meaning: "New".into() },
+        Column {
+            name: column.into(),
+            ty,
+            pii: false,
+            on_bad: OnBad::Null,
+            meaning: "New".into(),
+            promoted: false,
+        },
     );
     Arc::new(entity)
 }

@@ -21,7 +21,14 @@ pub(crate) fn owner(tenant: &str) -> Owner {
 }
 
 fn column(name: &str, ty: ColumnType) -> Column {
-    Column { name: name.into(), ty, pii: false, on_bad: OnBad::Null, meaning: format!("The row's {name}") }
+    Column {
+        name: name.into(),
+        ty,
+        pii: false,
+        on_bad: OnBad::Null,
+        meaning: format!("The row's {name}"),
+        promoted: false,
+    }
 }
 
 fn entity(name: &str, parent: Option<Parent>, columns: Vec<Column>) -> Arc<Entity> {

@@ -32,6 +32,8 @@ pub enum Knob {
     SchemaAdditions,
     /// Records, in a thousand, with a wrong type in a declared field.
     WrongTypes(u32),
+    /// Lines of a document that lists show; longer ones are cut and name the next line.
+    CutLines(u32),
     /// The `Date` header jumps.
     ClockStep,
     /// Requests per trailing minute; beyond it everything is 429.
@@ -55,6 +57,7 @@ impl Knob {
         (Self::Html200, "one answer is an HTML page with status 200"),
         (Self::SchemaAdditions, "every object has fields that no documentation mentions"),
         (Self::WrongTypes(20), "this many records in a thousand have a wrong type in a declared field"),
+        (Self::CutLines(3), "documents with more lines than this are shown without the rest of them"),
         (Self::ClockStep, "the Date header jumps by minutes, hours and days"),
         (Self::RateLimit(150), "more than this many requests in a trailing minute are answered 429"),
     ];
@@ -76,6 +79,7 @@ impl Knob {
             Self::Html200 => "html_200",
             Self::SchemaAdditions => "schema_additions",
             Self::WrongTypes(_) => "wrong_types",
+            Self::CutLines(_) => "cut_lines",
             Self::ClockStep => "clock_step",
             Self::RateLimit(_) => "rate_limit",
         }
@@ -99,6 +103,7 @@ impl Knob {
             Self::NoUpdatedAt(_) if number <= 100 => Ok(Self::NoUpdatedAt(number)),
             Self::LateVisible(_) => Ok(Self::LateVisible(number)),
             Self::WrongTypes(_) if number <= 1_000 => Ok(Self::WrongTypes(number)),
+            Self::CutLines(_) if number > 0 => Ok(Self::CutLines(number)),
             Self::RateLimit(_) if number > 0 => Ok(Self::RateLimit(number)),
             _ => Err(bad()),
         }

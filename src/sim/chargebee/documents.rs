@@ -1,5 +1,5 @@
 //! What does Chargebee show of an invoice and of a credit note?
-use super::pen::Pen;
+use super::pen::{Pen, custom};
 use crate::sim::{
     json::Object,
     money::Currency,
@@ -14,13 +14,13 @@ use crate::sim::{
 
 /// What line of a document belongs to.
 #[derive(Clone, Copy)]
-struct Owner {
-    customer: At<Customer>,
-    subscription: Option<At<Subscription>>,
+pub(super) struct Owner {
+    pub(super) customer: At<Customer>,
+    pub(super) subscription: Option<At<Subscription>>,
 }
 
 impl Pen<'_> {
-    fn line(self, owner: Owner, line: &Line, currency: Currency) -> String {
+    pub(super) fn line(self, owner: Owner, line: &Line, currency: Currency) -> String {
         let mut o = self.object();
         o.put("id", &line.id).put("date_from", line.from).put("date_to", line.to);
         o.put("unit_amount", line.unit.rounded(currency.exponent()))
@@ -42,8 +42,18 @@ impl Pen<'_> {
         o.opt("tax_exempt_reason", line.tax_rate.is_none().then_some("tax_not_configured"));
         o.put("customer_id", &self.world.customers[owner.customer].id);
         o.opt("subscription_id", owner.subscription.map(|s| &self.world.subscriptions[s].id));
+        custom(&mut o, &line.id);
         o.put("object", "line_item");
         o.end()
+    }
+
+    /// As many lines as are shown, and where the next one begins.
+    fn line_items(self, o: &mut Object, owner: Owner, lines: &[Line], currency: Currency) {
+        let (first, most) = self.lines;
+        let shown = lines.iter().skip(first).take(most);
+        let next = first.saturating_add(most);
+        o.list("line_items", shown.map(|l| self.line(owner, l, currency)));
+        o.opt("line_items_next_offset", (next < lines.len()).then(|| next.to_string()));
     }
 
     fn line_taxes(self, taxes: &[LineTax]) -> impl Iterator<Item = String> {
@@ -89,10 +99,11 @@ impl Pen<'_> {
         o.put("channel", "web").put("first_invoice", row.first).put("has_advance_charges", false);
         o.put("term_finalized", row.status != InvoiceStatus::Pending).put("is_gifted", false);
         o.put("currency_code", row.currency.code()).put("base_currency_code", "USD");
-        o.list("line_items", row.lines.iter().map(|l| self.line(owner, l, row.currency)));
+        self.line_items(&mut o, owner, &row.lines, row.currency);
         o.some("line_item_taxes", self.line_taxes(&row.line_taxes)).some("taxes", self.taxes(&row.taxes));
         self.discounts(&mut o, row);
         self.links(&mut o, row);
+        custom(&mut o, &row.id);
         if let Some(note) = &row.note {
             let mut text = self.object();
             text.put("note", note).put("entity_type", "invoice").put("entity_id", &row.id);
@@ -238,7 +249,7 @@ impl Pen<'_> {
         self.stamp(&mut o, row.stamp);
         o.put("channel", "web").put("currency_code", row.currency.code()).put("base_currency_code", "USD");
         o.put("fractional_correction", 0).put("round_off_amount", 0);
-        o.list("line_items", row.lines.iter().map(|l| self.line(owner, l, row.currency)));
+        self.line_items(&mut o, owner, &row.lines, row.currency);
         o.some("line_item_taxes", self.line_taxes(&row.line_taxes)).some("taxes", self.taxes(&row.taxes));
         o.list(
             "allocations",
@@ -269,12 +280,13 @@ impl Pen<'_> {
             }),
         );
         o.raw("billing_address", &self.document_address(row.customer, "billing_address"));
+        custom(&mut o, &row.id);
         o.put("object", "credit_note");
         o.end()
     }
 }
 
-fn entity_type(entity: Entity) -> &'static str {
+pub(super) fn entity_type(entity: Entity) -> &'static str {
     match entity {
         Entity::Adhoc => "adhoc",
         Entity::Price(item) => match item.kind() {

@@ -5,6 +5,7 @@ mod documents;
 mod pen;
 mod query;
 mod shelf;
+mod sides;
 
 use super::{
     answer::{header, json, segments, with},
@@ -15,7 +16,7 @@ use crate::wire::{Request, Response};
 use pen::Pen;
 use query::List;
 use shelf::{Entry, Key, Shelf};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The key that lets a client in.
 pub const API_KEY: &str = "sim_test_key";
@@ -33,23 +34,41 @@ pub(super) struct Quirks {
     pub(super) lag: i64,
     /// Rows in a thousand with a wrong type in a declared field.
     pub(super) broken_permille: u32,
+    /// Lines of a document that are shown; 0: all.
+    pub(super) cut: usize,
     /// Decides which.
     pub(super) seed: u64,
 }
 
 impl Quirks {
-    /// True for a row that is shown with a wrong type. Always the same rows, in lists and alone.
+    /// True for a row that is shown with a wrong type. Always the same rows, in lists and alone. Never one of a ledger:
+    /// what is wrong there stays wrong, since nothing of it is ever shown again.
     pub(super) fn is_broken(&self, row: Row) -> bool {
-        let place = (row.number() as u64) << 3 | row.resource() as u64;
+        if matches!(row.resource(), Resource::PromotionalCredits | Resource::Comments) {
+            return false;
+        }
+        let place = (row.number() as u64) << 6 | row.resource() as u64;
         let mut rng = fastrand::Rng::with_seed(self.seed ^ place.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         rng.u32(0..1_000) < self.broken_permille
+    }
+    /// True for a document that is shown without some of its lines.
+    pub(super) fn is_cut(&self, world: &World, row: Row) -> bool {
+        let lines = match row {
+            Row::Invoice(at) => world.invoices()[at].lines.len(),
+            Row::CreditNote(at) => world.notes()[at].lines.len(),
+            _ => 0,
+        };
+        self.cut > 0 && lines > self.cut
+    }
+    fn lines(&self) -> (usize, usize) {
+        (0, if self.cut == 0 { usize::MAX } else { self.cut })
     }
 }
 
 /// The provider's front.
 #[derive(Debug, Default)]
 pub(super) struct Chargebee {
-    shelves: [Shelf; 5],
+    shelves: BTreeMap<Resource, Shelf>,
     /// Events that lists show already.
     seen: usize,
     quirks: Quirks,
@@ -62,7 +81,7 @@ impl Chargebee {
     /// From now on lists deviate in this way only; bodies are written anew.
     pub(super) fn set_quirks(&mut self, quirks: Quirks) {
         self.quirks = quirks;
-        for shelf in &mut self.shelves {
+        for shelf in self.shelves.values_mut() {
             for number in shelf.numbers() {
                 if let Some(entry) = shelf.entry_mut(number) {
                     entry.element = None;
@@ -75,14 +94,7 @@ impl Chargebee {
     }
 
     fn shelf(&mut self, resource: Resource) -> &mut Shelf {
-        let [customers, subscriptions, invoices, notes, transactions] = &mut self.shelves;
-        match resource {
-            Resource::Customers => customers,
-            Resource::Subscriptions => subscriptions,
-            Resource::Invoices => invoices,
-            Resource::CreditNotes => notes,
-            Resource::Transactions => transactions,
-        }
+        self.shelves.entry(resource).or_default()
     }
 
     /// Lists see what happened up to `now` (seconds), less the lag. With a lag a row's body is written when it
@@ -106,7 +118,7 @@ impl Chargebee {
     /// A row as one member of a list: `{"customer":{..},"card":{..}}`.
     fn element(&mut self, world: &World, row: Row) -> &str {
         let quirks = &self.quirks;
-        let pen = Pen { world, additions: quirks.additions };
+        let pen = Pen { world, additions: quirks.additions, lines: quirks.lines() };
         let broken = quirks.is_broken(row);
         match self.shelf(row.resource()).entry_mut(row.number()) {
             Some(Entry { element, .. }) => element.get_or_insert_with(|| wrap(pen, row, broken)),
@@ -129,8 +141,11 @@ impl Chargebee {
                 self.list(world, resource, &request.query)
             }
             ["api", "v2", name, id] if let Some(resource) = resource(name) => {
-                match world.find(resource, id) {
-                    Some(row) => self.retrieve(world, row),
+                match world
+                    .find(resource, id)
+                    .filter(|row| query::has_retrieve(resource) && !world.stamp(*row).gone)
+                {
+                    Some(row) => self.retrieve(world, row, &request.query),
                     None => error(
                         404,
                         "resource_not_found",
@@ -150,8 +165,16 @@ impl Chargebee {
         }
     }
 
-    fn retrieve(&self, world: &World, row: Row) -> Response {
-        let pen = Pen { world, additions: self.quirks.additions };
+    /// A single row; of a document also the lines that a list leaves out.
+    fn retrieve(&self, world: &World, row: Row, query: &[(String, String)]) -> Response {
+        let lines = match query::lines(query, self.quirks.lines()) {
+            Ok(lines) => lines,
+            Err(wrong) => {
+                let kind = Some("invalid_request");
+                return error(400, "param_wrong_value", kind, &wrong.message, Some(&wrong.param));
+            }
+        };
+        let pen = Pen { world, additions: self.quirks.additions, lines };
         json(200, wrap(pen, row, self.quirks.is_broken(row)))
     }
 
@@ -222,6 +245,7 @@ fn wrap(pen: Pen<'_>, row: Row, broken: bool) -> String {
             }
         }
         Row::Invoice(_) | Row::CreditNote(_) | Row::Transaction(_) => {}
+        Row::Side(_, at) => pen.companion(at, &mut element),
     }
     element.end()
 }
@@ -234,6 +258,14 @@ fn break_type(resource: Resource, body: &str) -> String {
         Resource::Invoices => ("total", serde_json::json!(12.5)),
         Resource::CreditNotes => ("total", serde_json::json!([100])),
         Resource::Transactions => ("amount", serde_json::json!("a lot")),
+        Resource::PaymentSources | Resource::VirtualBankAccounts | Resource::HostedPages => {
+            ("created_at", serde_json::json!("long ago"))
+        }
+        Resource::Orders | Resource::Quotes => ("total", serde_json::json!("12.50")),
+        Resource::Usages => ("quantity", serde_json::json!("many")),
+        Resource::UnbilledCharges | Resource::PromotionalCredits => ("amount", serde_json::json!([1])),
+        Resource::Comments => ("created_at", serde_json::json!(false)),
+        Resource::Gifts => ("status", serde_json::json!(7)),
     };
     let mut record: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(body).unwrap_or_default();

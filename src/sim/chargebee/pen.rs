@@ -9,7 +9,7 @@ use crate::sim::{
         catalog::ItemKind,
         model::{
             Customer, NoteStatus, Row, Stamp, Subscription, SubscriptionStatus, Transaction, TransactionKind,
-            TransactionStatus,
+            TransactionStatus, custom_of, meta_of,
         },
         table::At,
     },
@@ -21,6 +21,15 @@ pub(super) struct Pen<'a> {
     pub(super) world: &'a World,
     /// Every object has two fields that no documentation mentions.
     pub(super) additions: bool,
+    /// Lines of a document: the first shown, and how many at most.
+    pub(super) lines: (usize, usize),
+}
+
+/// Custom fields of a row other than a customer.
+pub(super) fn custom(o: &mut Object, id: &str) {
+    for (key, value) in custom_of(id) {
+        o.raw(key, &value);
+    }
 }
 
 impl Pen<'_> {
@@ -31,6 +40,7 @@ impl Pen<'_> {
             Row::Invoice(at) => self.invoice(at),
             Row::CreditNote(at) => self.credit_note(at),
             Row::Transaction(at) => self.transaction(at),
+            Row::Side(_, at) => self.side(at),
         }
     }
 
@@ -117,12 +127,14 @@ impl Pen<'_> {
         o.put("preferred_currency_code", row.currency.code());
         o.put("promotional_credits", row.promotional_credits)
             .put("refundable_credits", row.refundable_credits);
-        o.put("excess_payments", row.excess_payments).put("unbilled_charges", 0);
+        o.put("excess_payments", row.excess_payments).put("unbilled_charges", self.world.unbilled(at));
         let mut balance = self.object();
         balance
             .put("promotional_credits", row.promotional_credits)
             .put("excess_payments", row.excess_payments);
-        balance.put("refundable_credits", row.refundable_credits).put("unbilled_charges", 0);
+        balance
+            .put("refundable_credits", row.refundable_credits)
+            .put("unbilled_charges", self.world.unbilled(at));
         balance.put("currency_code", row.currency.code()).put("balance_currency_code", row.currency.code());
         balance.put("object", "customer_balance");
         o.list("balances", [balance.end()]);
@@ -208,6 +220,10 @@ impl Pen<'_> {
                 .put("object", "contract_term");
             o.raw("contract_term", &term.end());
         }
+        if let Some(meta) = meta_of(&row.id) {
+            o.raw("meta_data", &meta);
+        }
+        custom(&mut o, &row.id);
         o.put("decommissioned", false).put("object", "subscription");
         o.end()
     }

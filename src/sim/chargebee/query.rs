@@ -23,12 +23,40 @@ fn wrong(param: &str, message: impl Into<String>) -> Wrong {
     Wrong { param: param.to_owned(), message: message.into() }
 }
 
-/// The name of the immutable time field of a resource.
-fn created_field(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Customers | Resource::Subscriptions => "created_at",
-        Resource::Invoices | Resource::CreditNotes | Resource::Transactions => "date",
-    }
+/// What a resource's list takes.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    /// Filter on the immutable time field.
+    created: Option<&'static str>,
+    /// `sort_by` values.
+    sorts: &'static [&'static str],
+    /// Filter on `updated_at`.
+    updated: bool,
+    /// `include_deleted`; lists without it show deleted rows always.
+    deleted: bool,
+}
+
+const fn rules(resource: Resource) -> Rules {
+    let (created, sorts, updated, deleted): (Option<&str>, &[&str], bool, bool) = match resource {
+        Resource::Customers | Resource::Subscriptions | Resource::PaymentSources | Resource::Orders => {
+            (Some("created_at"), &["created_at", "updated_at"], true, true)
+        }
+        Resource::Invoices | Resource::Transactions => (Some("date"), &["date", "updated_at"], true, true),
+        Resource::CreditNotes | Resource::Quotes => (Some("date"), &["date"], true, true),
+        Resource::Usages => (Some("usage_date"), &["usage_date", "updated_at"], true, false),
+        Resource::VirtualBankAccounts => (Some("created_at"), &[], true, false),
+        Resource::HostedPages => (None, &[], true, false),
+        Resource::PromotionalCredits => (Some("created_at"), &[], false, false),
+        Resource::Comments => (Some("created_at"), &["created_at"], false, false),
+        Resource::UnbilledCharges => (None, &[], false, true),
+        Resource::Gifts => (None, &[], false, false),
+    };
+    Rules { created, sorts, updated, deleted }
+}
+
+/// Whether a single row can be asked for by its id alone.
+pub(super) fn has_retrieve(resource: Resource) -> bool {
+    !matches!(resource, Resource::Usages | Resource::UnbilledCharges)
 }
 
 impl List {
@@ -39,14 +67,16 @@ impl List {
             updated: Span::ALL,
             has_updated: None,
             has_created: None,
-            deleted: false,
+            deleted: !rules(resource).deleted,
         };
         let mut list = Self { filter, order: Order::Created, ascending: true, limit: 10, start: None };
         for (name, value) in query {
             match name.as_str() {
                 "limit" => list.limit = limit(value)?,
                 "offset" => list.start = Some(offset(value)?),
-                "include_deleted" => list.filter.deleted = value.eq_ignore_ascii_case("true"),
+                "include_deleted" if rules(resource).deleted => {
+                    list.filter.deleted = value.eq_ignore_ascii_case("true");
+                }
                 "sort_by[asc]" | "sort_by[desc]" => {
                     list.order = order(resource, name, value)?;
                     list.ascending = name == "sort_by[asc]";
@@ -62,9 +92,10 @@ impl List {
             return Ok(());
         };
         let filter = &mut self.filter;
-        let (span, has) = if field == "updated_at" {
+        let rules = rules(resource);
+        let (span, has) = if field == "updated_at" && rules.updated {
             (&mut filter.updated, &mut filter.has_updated)
-        } else if field == created_field(resource) {
+        } else if rules.created == Some(field) {
             (&mut filter.created, &mut filter.has_created)
         } else {
             return Ok(());
@@ -80,6 +111,20 @@ impl List {
     }
 }
 
+/// Which lines of a document a retrieve asks for: (first, at most). `usual` where it does not say.
+pub(super) fn lines(query: &[(String, String)], usual: (usize, usize)) -> Result<(usize, usize), Wrong> {
+    let (mut first, mut most) = usual;
+    for (name, value) in query {
+        let number = || value.parse::<usize>().map_err(|_| wrong(name, format!("{name} : is not valid")));
+        match name.as_str() {
+            "line_items_offset" => first = number()?,
+            "line_items_limit" => most = number().map(|n| n.clamp(1, 300))?,
+            _ => {}
+        }
+    }
+    Ok((first, most))
+}
+
 fn limit(value: &str) -> Result<usize, Wrong> {
     let number = value.parse().ok().filter(|n| (1..=100).contains(n));
     number.ok_or_else(|| wrong("limit", "limit : should be between 1 and 100"))
@@ -92,11 +137,12 @@ fn offset(value: &str) -> Result<Key, Wrong> {
 }
 
 fn order(resource: Resource, name: &str, value: &str) -> Result<Order, Wrong> {
-    match (value, resource) {
-        (field, _) if field == created_field(resource) => Ok(Order::Created),
-        ("updated_at", Resource::CreditNotes) => Err(wrong(name, "sort_by : should be one of date")),
-        ("updated_at", _) => Ok(Order::Updated),
-        _ => Err(wrong(name, format!("sort_by : should be one of {}, updated_at", created_field(resource)))),
+    let sorts = rules(resource).sorts;
+    match value {
+        "updated_at" if sorts.contains(&value) => Ok(Order::Updated),
+        _ if sorts.contains(&value) => Ok(Order::Created),
+        _ if sorts.is_empty() => Err(wrong(name, "sort_by : is not allowed here")),
+        _ => Err(wrong(name, format!("sort_by : should be one of {}", sorts.join(", ")))),
     }
 }
 

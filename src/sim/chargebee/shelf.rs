@@ -64,7 +64,8 @@ pub(super) struct Filter {
 impl Filter {
     fn keeps(self, entry: &Entry) -> bool {
         let stamped = entry.stamp.stamped;
-        (self.deleted || !entry.stamp.deleted)
+        !entry.stamp.gone
+            && (self.deleted || !entry.stamp.deleted)
             && self.created.holds(entry.created)
             && (self.updated == Span::ALL || (stamped && self.updated.holds(entry.stamp.updated_at)))
             && self.has_updated.is_none_or(|has| has == stamped)
@@ -215,5 +216,6 @@ fn created(world: &World, row: Row) -> i64 {
         Row::Invoice(at) => world.invoices[at].date,
         Row::CreditNote(at) => world.notes[at].date,
         Row::Transaction(at) => world.transactions[at].date,
+        Row::Side(_, at) => world.sides[at].created_at,
     }
 }

@@ -1,14 +1,17 @@
 //! Chargebee customers.
-use super::{Cells, Truth, json_text, json_texts};
-use crate::sim::world::model::{Customer, Row};
+use super::{Cells, Truth, json_object, json_texts};
+use crate::sim::world::{
+    model::{Customer, Row},
+    table::At,
+};
 
 impl Truth<'_> {
     pub(super) fn customers(&mut self) {
-        let rows: Vec<Cells> = self.world.customers.rows().map(|row| self.customer(row)).collect();
+        let rows: Vec<Cells> = self.world.customers.iter().map(|(at, row)| self.customer(at, row)).collect();
         rows.into_iter().for_each(|cells| self.add("customers", cells));
     }
 
-    fn customer(&self, row: &Customer) -> Cells {
+    fn customer(&self, at: At<Customer>, row: &Customer) -> Cells {
         let mut c = Cells::new(&row.id, row.stamp);
         c.put("first_name", &row.first_name);
         c.put("last_name", &row.last_name);
@@ -25,11 +28,12 @@ impl Truth<'_> {
         c.put("auto_collection", if row.auto_collection { "on" } else { "off" });
         c.put("payment_method_status", row.card_status);
         c.opt("parent_id", row.parent.map(|p| self.id(Row::Customer(p))));
-        c.opt("external_ref", (!row.meta.is_empty()).then(|| meta(row)));
+        c.opt("external_ref", json_object(&row.meta));
+        c.opt("custom_fields", json_object(&row.custom));
         c.money("credit_promotional", row.promotional_credits, row.currency);
         c.money("credit_refundable", row.refundable_credits, row.currency);
         c.money("excess_payments", row.excess_payments, row.currency);
-        c.money("unbilled_amount", 0, row.currency);
+        c.money("unbilled_amount", self.world.unbilled(at), row.currency);
         c.put("country", row.country.iso2);
         c.opt("state", row.country.state.map(|s| s.0));
         c.put("postcode", &row.postcode);
@@ -39,10 +43,4 @@ impl Truth<'_> {
         c.time("updated_at", row.stamp.stamped.then_some(row.stamp.updated_at));
         c
     }
-}
-
-fn meta(row: &Customer) -> String {
-    let members: Vec<String> =
-        row.meta.iter().map(|(key, value)| format!("{}:{value}", json_text(key))).collect();
-    format!("{{{}}}", members.join(","))
 }

@@ -1,21 +1,26 @@
 //! Chargebee invoices and credit notes with their lines, discounts, taxes, allocations and refunds.
-use super::{Cells, Truth};
+use super::{Cells, Truth, json_object};
 use crate::sim::{
     money::Currency,
     world::{
         catalog::ItemKind,
-        model::{CreditNote, Entity, Invoice, InvoiceStatus, Line, PriceType, Row, Stamp, TransactionStatus},
+        model::{
+            CreditNote, Entity, Invoice, InvoiceStatus, Line, PriceType, Row, Stamp, TransactionStatus,
+            custom_of,
+        },
     },
 };
 
 /// The document that a line is on.
-struct Document<'a> {
-    column: &'static str,
-    id: &'a str,
-    stamp: Stamp,
-    currency: Currency,
-    price_type: PriceType,
-    subscription: Option<String>,
+pub(super) struct Document<'a> {
+    pub(super) column: &'static str,
+    pub(super) id: &'a str,
+    pub(super) stamp: Stamp,
+    pub(super) currency: Currency,
+    pub(super) price_type: PriceType,
+    pub(super) subscription: Option<String>,
+    /// Its lines carry an exchange rate.
+    pub(super) rated: bool,
 }
 
 impl Truth<'_> {
@@ -30,6 +35,7 @@ impl Truth<'_> {
                 currency: row.currency,
                 price_type: row.price_type,
                 subscription: row.subscription.map(|s| self.id(Row::Subscription(s))),
+                rated: true,
             };
             self.lines("invoice_line_items", &document, &row.lines);
             self.discounts_and_taxes(row);
@@ -89,12 +95,13 @@ impl Truth<'_> {
         c.opt("po_number", row.po_number.as_ref());
         c.opt("memo", row.note.as_ref());
         c.put("first_invoice", row.first);
+        c.opt("custom_fields", json_object(&custom_of(&row.id)));
         c.time("created_at", row.generated_at.or(Some(row.date)));
         c.time("updated_at", row.stamp.stamped.then_some(row.stamp.updated_at));
         c
     }
 
-    fn lines(&mut self, entity: &str, document: &Document<'_>, lines: &[Line]) {
+    pub(super) fn lines(&mut self, entity: &str, document: &Document<'_>, lines: &[Line]) {
         for (n, line) in lines.iter().enumerate() {
             let currency = document.currency;
             let discount = line.discount + line.item_discount;
@@ -121,7 +128,10 @@ impl Truth<'_> {
             c.opt("is_proration", line.prorated.then_some(true));
             c.opt("proration_of", line.reference.as_ref());
             c.put("currency", currency.code());
-            c.put("exchange_rate", currency.base_rate());
+            if document.rated {
+                c.put("exchange_rate", currency.base_rate());
+            }
+            c.opt("custom_fields", json_object(&custom_of(&line.id)));
             self.add(entity, c);
         }
     }
@@ -176,6 +186,7 @@ impl Truth<'_> {
                 currency: row.currency,
                 price_type: row.price_type,
                 subscription: row.subscription.map(|s| self.id(Row::Subscription(s))),
+                rated: true,
             };
             self.lines("credit_note_line_items", &document, &row.lines);
             self.allocations(row);
@@ -204,6 +215,7 @@ impl Truth<'_> {
         c.money("amount_allocated", row.allocated, currency);
         c.money("amount_refunded", row.refunded, currency);
         c.money("amount_available", row.available, currency);
+        c.opt("custom_fields", json_object(&custom_of(&row.id)));
         c
     }
 

@@ -12,6 +12,7 @@ mod billsby;
 mod customers;
 mod documents;
 mod payments;
+mod sides;
 mod subscriptions;
 
 use super::{
@@ -59,6 +60,7 @@ pub fn expected(world: &World, provider: Provider, facts: &Facts) -> Tables {
             tables.invoices();
             tables.notes();
             tables.payments();
+            tables.sides();
         }
         Provider::Billsby => tables.billsby(),
     }
@@ -141,7 +143,7 @@ impl Cells {
         let mut cells = Self(Columns::new());
         cells.put("id", id.into());
         cells.put("version", if stamp.stamped { stamp.version } else { 0 });
-        cells.opt("_deleted", stamp.deleted.then_some("true"));
+        cells.opt("_deleted", (stamp.deleted || stamp.gone).then_some("true"));
         cells
     }
     fn put(&mut self, column: &str, value: impl Display) {
@@ -158,6 +160,14 @@ impl Cells {
     fn time(&mut self, column: &str, seconds: Option<i64>) {
         self.opt(column, seconds.map(|s| instant(Timestamp::from_secs(s))));
     }
+}
+
+/// An object of (name, JSON value) pairs, sorted by name; None without any.
+fn json_object(pairs: &[(&'static str, String)]) -> Option<String> {
+    let mut members: Vec<String> =
+        pairs.iter().map(|(key, value)| format!("{}:{value}", json_text(key))).collect();
+    members.sort();
+    (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
 }
 
 /// `2024-01-31T10:00:00Z`; microseconds only when there are some.

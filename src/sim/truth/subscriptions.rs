@@ -1,10 +1,10 @@
 //! Chargebee subscriptions with their items and discounts.
-use super::{Cells, Truth, json_texts};
+use super::{Cells, Truth, json_object, json_texts};
 use crate::sim::{
     money::Dec,
     world::{
         catalog::ItemKind,
-        model::{Row, Subscription, SubscriptionStatus},
+        model::{Row, Subscription, SubscriptionStatus, custom_of, meta_of},
     },
 };
 
@@ -66,6 +66,8 @@ impl Truth<'_> {
         let coupons = row.coupons.iter().map(|c| c.coupon);
         c.opt("coupon_codes", (!row.coupons.is_empty()).then(|| json_texts(coupons)));
         c.put("created_from", "web");
+        c.opt("metadata", meta_of(&row.id));
+        c.opt("custom_fields", json_object(&custom_of(&row.id)));
         c
     }
 

@@ -89,6 +89,7 @@ impl World {
         if first && self.percent(30) {
             charges.push(Charge::setup(currency, from));
         }
+        charges.extend(self.take_waiting(at));
         self.mark(Row::Subscription(at), What::Renewed);
         self.plan(to, Action::Renew(at, life));
         self.bill(at, charges);

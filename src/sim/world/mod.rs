@@ -1,15 +1,19 @@
 //! What truly happened? One seeded billing world: rows, the plan of what will happen to them, and the list of what did.
 //!
 //! Deterministic for (seed, size, start) and the sequence of calls. Absent: any provider's wire format.
+mod aside;
 mod bill;
 pub mod catalog;
 mod collect;
 mod credit;
+mod custom;
 mod event;
 mod life;
 pub mod model;
 mod refund;
+pub mod side;
 mod sign_up;
+mod step;
 pub mod table;
 mod touch;
 mod words;
@@ -21,6 +25,7 @@ use crate::{
     time::Timestamp,
 };
 use model::{CreditNote, Customer, Event, Invoice, Row, Stamp, Subscription, Transaction, What};
+use side::Side;
 use std::collections::{BTreeMap, HashMap};
 use table::{At, Table};
 
@@ -86,6 +91,7 @@ enum Action {
     EditCustomer(At<Customer>),
     DeleteCustomer(At<Customer>),
     DeleteInvoice(At<Invoice>),
+    Step(At<Side>),
 }
 
 /// The billing world.
@@ -103,12 +109,18 @@ pub struct World {
     pub(in crate::sim) invoices: Table<Invoice>,
     pub(in crate::sim) notes: Table<CreditNote>,
     pub(in crate::sim) transactions: Table<Transaction>,
+    pub(in crate::sim) sides: Table<Side>,
+    sides_of: HashMap<At<Customer>, Vec<At<Side>>>,
+    side_rng: fastrand::Rng,
+    /// False: only what is asked for happens.
+    lively: bool,
 }
 
 impl World {
     /// A world of `size.customers` customers that signed up over the eight months before `start`.
     pub fn new(seed: u64, size: Size, start: Timestamp) -> Self {
         let mut world = Self::bare(seed, Timestamp::from_secs(start.secs() - HISTORY));
+        world.lively = true;
         let customers = i64::try_from(size.customers).unwrap_or(i64::MAX).max(1);
         world.growth = (HISTORY / customers).max(60);
         for k in 0..size.customers {
@@ -135,6 +147,10 @@ impl World {
             invoices: Table::default(),
             notes: Table::default(),
             transactions: Table::default(),
+            sides: Table::default(),
+            sides_of: HashMap::new(),
+            side_rng: fastrand::Rng::with_seed(seed ^ 0x51DE),
+            lively: false,
         }
     }
     /// Lets everything happen that is planned up to and including `to`. Never goes back.
@@ -183,6 +199,10 @@ impl World {
     pub fn transactions(&self) -> &Table<Transaction> {
         &self.transactions
     }
+    /// All rows of the smaller resources, deleted ones included.
+    pub fn sides(&self) -> &Table<Side> {
+        &self.sides
+    }
     /// A row's version and whether it lives.
     pub fn stamp(&self, row: Row) -> Stamp {
         match row {
@@ -191,6 +211,7 @@ impl World {
             Row::Invoice(at) => self.invoices[at].stamp,
             Row::CreditNote(at) => self.notes[at].stamp,
             Row::Transaction(at) => self.transactions[at].stamp,
+            Row::Side(_, at) => self.sides[at].stamp,
         }
     }
     /// A row's id.
@@ -201,6 +222,7 @@ impl World {
             Row::Invoice(at) => &self.invoices[at].id,
             Row::CreditNote(at) => &self.notes[at].id,
             Row::Transaction(at) => &self.transactions[at].id,
+            Row::Side(_, at) => &self.sides[at].id,
         }
     }
 
@@ -225,6 +247,7 @@ impl World {
             Row::Invoice(at) => &mut self.invoices[at].stamp,
             Row::CreditNote(at) => &mut self.notes[at].stamp,
             Row::Transaction(at) => &mut self.transactions[at].stamp,
+            Row::Side(_, at) => &mut self.sides[at].stamp,
         }
     }
     /// Every change of a row ends here: new `updated_at`, higher version, one event.
@@ -235,6 +258,7 @@ impl World {
         stamp.version = (stamp.version + 1).max(at * 1_000 + 17);
         stamp.stamped = true;
         self.events.push(Event { at, row, what });
+        self.aside(row, what);
     }
     fn register(&mut self, row: Row) {
         let key = (row.resource(), self.id(row).to_owned());
@@ -316,6 +340,7 @@ impl World {
             Action::EditCustomer(at) => self.edit_customer(at),
             Action::DeleteCustomer(at) => self.delete_customer(at),
             Action::DeleteInvoice(at) => self.delete_invoice(at),
+            Action::Step(at) => self.step(at),
         }
     }
 }

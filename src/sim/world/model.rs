@@ -6,6 +6,7 @@ use super::{
 };
 use crate::sim::money::{Currency, Dec};
 
+pub use super::custom::{custom_of, meta_of};
 pub use super::event::{Event, Row};
 pub use super::words::{
     DiscountKind, Dunning, InvoiceStatus, Method, NoteKind, NoteStatus, PriceType, Reason,
@@ -23,6 +24,8 @@ pub struct Stamp {
     pub stamped: bool,
     /// Soft delete.
     pub deleted: bool,
+    /// No list shows it any more, not even among the deleted.
+    pub gone: bool,
 }
 
 /// Who pays.

@@ -59,6 +59,10 @@ impl World {
                 if n.is_multiple_of(2) { "\"smb\"" } else { "\"enterprise\"" }.to_owned(),
             ));
             custom.push(("cf_onboarded", (!n.is_multiple_of(3)).to_string()));
+            custom.push(("cf_seats", if n.is_multiple_of(5) { "\"many\"".into() } else { n.to_string() }));
+            if n.is_multiple_of(4) {
+                custom.push(("cs_newsletter", "\"opted_in\"".into()));
+            }
         }
         let promotional_credits = if self.percent(15) { self.rng.i64(300..3_000) } else { 0 };
         Customer {

@@ -81,6 +81,7 @@ impl World {
                 94..98 => self.each_open(Self::delete_invoice),
                 _ => self.each(Self::customers, Self::delete_customer),
             }
+            self.touch_side();
         }
     }
 
@@ -107,13 +108,15 @@ impl World {
         }
     }
 
-    fn all_rows(&self) -> Vec<Row> {
+    /// Every row there is.
+    pub(in crate::sim) fn all_rows(&self) -> Vec<Row> {
         let customers = self.customers.iter().map(|(at, _)| Row::Customer(at));
         let subscriptions = self.subscriptions.iter().map(|(at, _)| Row::Subscription(at));
         let invoices = self.invoices.iter().map(|(at, _)| Row::Invoice(at));
         let notes = self.notes.iter().map(|(at, _)| Row::CreditNote(at));
         let transactions = self.transactions.iter().map(|(at, _)| Row::Transaction(at));
-        customers.chain(subscriptions).chain(invoices).chain(notes).chain(transactions).collect()
+        let sides = self.sides.iter().map(|(at, row)| Row::Side(row.body.resource(), at));
+        customers.chain(subscriptions).chain(invoices).chain(notes).chain(transactions).chain(sides).collect()
     }
 
     /// About `percent` of the rows that nothing has touched for a month lose `updated_at` and version, until they
@@ -142,10 +145,17 @@ impl World {
                 Row::Invoice(at) => self.invoices[at].date = floor(self.invoices[at].date),
                 Row::CreditNote(at) => self.notes[at].date = floor(self.notes[at].date),
                 Row::Transaction(at) => self.transactions[at].date = floor(self.transactions[at].date),
+                Row::Side(_, at) => self.sides[at].created_at = floor(self.sides[at].created_at),
             }
             let stamp = self.stamp_mut(row);
             stamp.updated_at = floor(stamp.updated_at);
         }
+    }
+
+    /// No list shows the row any more, and nothing says so.
+    pub fn hide(&mut self, row: Row) {
+        self.stamp_mut(row).gone = true;
+        self.mark(row, What::Deleted);
     }
 
     /// Marks a row as changed without changing it.

@@ -1,0 +1,26 @@
+-- Nothing of a number but what the provider masks: no first digits, no full account.
+select
+  _row,
+  id,
+  customer_id,
+  type as kind,
+  case when deleted then 'deleted' else status end as status,
+  status as status_raw,
+  gateway,
+  gateway_account_id,
+  reference_id as gateway_ref,
+  card['brand'] as brand,
+  card['funding_type'] as funding,
+  card['masked_number'] as masked_number,
+  coalesce(card['last4'], bank_account['last4']) as last4,
+  card['expiry_month'] as expiry_month,
+  card['expiry_year'] as expiry_year,
+  bank_account['bank_name'] as bank_name,
+  bank_account['account_type'] as bank_account_type,
+  bank_account['mandate_id'] as mandate_ref,
+  coalesce(paypal['email'], amazon_payment['email'], upi['vpa']) as wallet,
+  issuing_country,
+  business_entity_id,
+  created_at,
+  updated_at
+from payment_sources

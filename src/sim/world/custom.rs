@@ -1,0 +1,18 @@
+//! Which fields did the merchant add to a row? Told from the row's id.
+
+/// Custom fields of a row other than a customer, sorted by name: (name, JSON value). Told from its id, so that rows need
+/// not carry them.
+pub fn custom_of(id: &str) -> Vec<(&'static str, String)> {
+    match id.bytes().last().unwrap_or_default() % 9 {
+        0 => vec![("cf_cost_center", format!("\"K \u{2116} {}\"", id.len())), ("cf_rank", "7".into())],
+        3 => vec![("cf_reviewed", "true".into()), ("cf_weight", "1.50".into())],
+        6 => vec![("cf_cost_center", "12".into()), ("cs_terms", "{\"at\":1700000000,\"ok\":true}".into())],
+        _ => Vec::new(),
+    }
+}
+
+/// Free data of a subscription: canonical JSON text. Told from its id.
+pub fn meta_of(id: &str) -> Option<String> {
+    let some = id.bytes().last().unwrap_or_default().is_multiple_of(4);
+    some.then(|| format!("{{\"deal\":\"D-{id}\",\"share\":0.10,\"tags\":[\"a\",null]}}"))
+}
