@@ -8,3 +8,4 @@ mod records;
 mod site;
 mod stage;
 mod tables;
+mod verify;

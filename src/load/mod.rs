@@ -93,6 +93,9 @@ pub struct Committed {
     pub bytes: u64,
 }
 
+/// Is shown rows, batch by batch.
+pub type See<'a> = &'a mut (dyn FnMut(RecordBatch) -> Result<()> + Send);
+
 /// Which copy of an entity to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
@@ -150,6 +153,9 @@ pub trait Destination: Send {
         entity: &Entity,
         layer: Layer,
     ) -> impl Future<Output = Result<Vec<RecordBatch>>> + Send;
+    /// Shows every current row of an entity of the opened connection, in batches and in no order. Memory does not grow
+    /// with the table. Fails with what `see` fails.
+    fn each(&mut self, entity: &Entity, see: See<'_>) -> impl Future<Output = Result<()>> + Send;
     /// The stream's stored bodies of the first commit after `after` that stored any; None at the end.
     fn raw_after(
         &mut self,

@@ -16,7 +16,7 @@ use tidegate::{
     error::Result,
     extract::{InputValue, Limits, Options},
     id::{ConnectionId, Owner, TenantId},
-    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, StoredReject},
+    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredReject},
     manifest::{self, Catalog, Connector, Paging},
     normalize::Facts,
     secret::Secret,
@@ -133,6 +133,9 @@ impl<D: Destination> Destination for Mortal<D> {
     }
     async fn read(&mut self, entity: &Entity, layer: Layer) -> Result<Vec<RecordBatch>> {
         self.inner.read(entity, layer).await
+    }
+    async fn each(&mut self, entity: &Entity, see: See<'_>) -> Result<()> {
+        self.inner.each(entity, see).await
     }
     async fn raw_after(&mut self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
         self.inner.raw_after(stream, after).await

@@ -14,7 +14,7 @@ use crate::{
     entity::Entity,
     error::{Error, Kind, Result},
     id::Owner,
-    load::{Commit, Committed, Layer, Opened, RawRecord, StoredReject, fold},
+    load::{Commit, Committed, Layer, Opened, RawRecord, See, StoredReject, fold},
 };
 use arrow::array::RecordBatch;
 use std::{
@@ -219,6 +219,9 @@ impl Connection {
             }
         }
         Ok(found)
+    }
+    pub(super) fn each(&self, entity: &Entity, see: See<'_>) -> Result<()> {
+        self.view().shelf(entity).batches(see)
     }
     pub(super) fn raw_after(&self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
         let files = self.held.state.streams.get(stream).map_or(&[][..], |s| &s.raw);

@@ -1,7 +1,7 @@
 //! What a commit writes: reads what is held, decides with `fold`, and sorts the history rows to be written.
 use super::{
     files::Files,
-    layout::{self, Layout, Month},
+    layout::{Layout, Month},
     raw,
     rows::Writer,
     shelf::{Place, Seen, Shelf},
@@ -119,7 +119,7 @@ impl Plan {
     ) -> Result<()> {
         let number = self.number;
         let changed = fold::changed(keys, held);
-        let months = layout::months(&rows.entity, &rows.main);
+        let months = Month::of_rows(&rows.entity, &rows.main);
         self.draft(&rows.entity).write(
             &rows.main,
             keys,

@@ -4,7 +4,7 @@
 mod aside;
 
 use super::{
-    Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, Rows, StoredReject,
+    Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, Rows, See, StoredReject,
     fold::{self, Census, ChildChanges, Held, HeldRows, Keys, REMOVE, UPSERT},
     key_hash,
 };
@@ -313,6 +313,9 @@ impl Destination for Memory {
             };
             Ok(vec![all.map_err(fold::arrow)?])
         })
+    }
+    async fn each(&mut self, entity: &Entity, see: See<'_>) -> Result<()> {
+        self.read(entity, Layer::Current).await?.into_iter().try_for_each(see)
     }
     async fn raw_after(&mut self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
         self.with(|_, stored| {

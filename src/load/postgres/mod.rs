@@ -24,7 +24,7 @@ use crate::{
     entity::{Entity, Parent},
     error::{Error, Kind, Result},
     id::Owner,
-    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, StoredReject},
+    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredReject},
 };
 use arrow::array::RecordBatch;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
@@ -100,6 +100,9 @@ impl Destination for Postgres {
     }
     async fn read(&mut self, entity: &Entity, layer: Layer) -> Result<Vec<RecordBatch>> {
         self.read_layer(entity, layer).await
+    }
+    async fn each(&mut self, entity: &Entity, see: See<'_>) -> Result<()> {
+        self.each_row(entity, see).await
     }
     async fn raw_after(&mut self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
         self.raw_after_commit(stream, after).await

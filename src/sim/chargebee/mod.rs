@@ -129,7 +129,8 @@ impl Chargebee {
                 self.list(world, resource, &request.query)
             }
             ["api", "v2", name, id] if let Some(resource) = resource(name) => {
-                match world.find(resource, id) {
+                let found = world.find(resource, id);
+                match found.filter(|row| !self.shelf(resource).hides(row.number())) {
                     Some(row) => self.retrieve(world, row),
                     None => error(
                         404,
@@ -148,6 +149,11 @@ impl Chargebee {
                 None,
             ),
         }
+    }
+
+    /// The row leaves lists and cannot be retrieved, without a trace, or comes back as it is.
+    pub(super) fn hide(&mut self, row: Row, hidden: bool) {
+        self.shelf(row.resource()).hide(row.number(), hidden);
     }
 
     fn retrieve(&self, world: &World, row: Row) -> Response {
