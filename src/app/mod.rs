@@ -13,6 +13,7 @@ pub mod project;
 pub mod quarantine;
 pub mod query;
 pub mod rebuild;
+pub mod repair;
 pub mod run;
 pub mod schema;
 pub mod simulate;

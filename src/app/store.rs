@@ -108,6 +108,9 @@ impl Destination for Store {
     async fn each(&mut self, entity: &Entity, see: See<'_>) -> Result<()> {
         either!(self.each(entity, see))
     }
+    async fn seen(&mut self, stream: &str) -> Result<Vec<u128>> {
+        either!(self.seen(stream))
+    }
     async fn raw_after(&mut self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
         either!(self.raw_after(stream, after))
     }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Start", &["demo", "init", "check", "plan"]),
     ("Sync", &["sync", "run", "status"]),
-    ("Proof and repair", &["verify"]),
+    ("Proof and repair", &["verify", "sweep", "backfill"]),
     ("Data", &["query", "export", "schema", "quarantine", "rebuild"]),
     ("More", &["state", "connectors", "simulate", "completions"]),
 ];

@@ -2,8 +2,10 @@
 //!
 //! One [`Machine`] per connection owns its streams, slices, pages, retries and rate budget. Absent on purpose: async,
 //! clocks, sockets, randomness (jitter comes from a seed), destinations, and the meaning of records.
+mod aside;
 mod budget;
 mod fault;
+mod fetch;
 mod lane;
 mod machine;
 mod request;
@@ -14,7 +16,7 @@ mod walk;
 mod window;
 
 use crate::{
-    checkpoint::Checkpoint,
+    checkpoint::{Aside, Checkpoint},
     decode::Page,
     error::Error,
     manifest::{Connector, Stream},
@@ -127,6 +129,16 @@ pub struct StreamStart {
     pub checkpoint: Option<Checkpoint>,
 }
 
+/// A stream to read beside its live windows, and how far that is.
+pub struct AsideStart {
+    /// One of the connector's.
+    pub stream: Arc<Stream>,
+    /// As the destination stores it: its phase stays as it is, and so does what else is read aside.
+    pub stored: Checkpoint,
+    /// What to read. Without slices it is planned when the machine starts.
+    pub aside: Aside,
+}
+
 /// Names one request until its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
@@ -176,8 +188,10 @@ pub struct Emitted {
     pub page: Option<Page>,
     /// To store once this and all earlier emitted pages of the stream are durable.
     pub checkpoint: Checkpoint,
-    /// Set on every page of a snapshot stream.
+    /// Set on every page of a snapshot stream, and on the last one of a sweep.
     pub scan: Option<Scan>,
+    /// The provider says that there is no record of this id.
+    pub absent: Option<String>,
     /// Last emission of the stream in this run.
     pub end: bool,
 }
@@ -203,6 +217,8 @@ pub enum Scan {
 pub enum Proof {
     /// The same on every page. The scan is complete when exactly so many distinct keys were seen.
     Total(u64),
+    /// Every slice was walked by tokens to its end, in an order that does not change.
+    Walked,
     /// The table moved under the scan: rows count, missing rows mean nothing. One sentence says what moved.
     Broken(String),
 }

@@ -74,6 +74,17 @@ pub struct Commit {
     pub as_of: Option<i64>,
     /// Quarantined records that this commit redrives, by `StoredReject::id`: marked resolved in the same act.
     pub resolves: Vec<String>,
+    /// Keys that the stream's unfinished sweep saw since its last commit, as `key_hash`. Kept until a commit of the
+    /// stream whose checkpoint does not go on with that sweep.
+    pub seen: Vec<u128>,
+}
+
+impl Commit {
+    /// Whether the sweep of the stored checkpoint goes on in this one's: what it saw stays. Else that is let go of.
+    fn goes_on_sweeping(&self, stored: Option<&Checkpoint>) -> bool {
+        let before = stored.and_then(Checkpoint::sweep).map(|s| s.started);
+        before.is_some() && before == self.checkpoint.sweep().map(|s| s.started)
+    }
 }
 
 /// What a commit did.
@@ -156,6 +167,8 @@ pub trait Destination: Send {
     /// Shows every current row of an entity of the opened connection, in batches and in no order. Memory does not grow
     /// with the table. Fails with what `see` fails.
     fn each(&mut self, entity: &Entity, see: See<'_>) -> impl Future<Output = Result<()>> + Send;
+    /// Keys that the stream's unfinished sweep saw so far, of the opened connection.
+    fn seen(&mut self, stream: &str) -> impl Future<Output = Result<Vec<u128>>> + Send;
     /// The stream's stored bodies of the first commit after `after` that stored any; None at the end.
     fn raw_after(
         &mut self,

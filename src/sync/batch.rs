@@ -1,5 +1,5 @@
 //! What has arrived of one stream and is not committed yet, and the proof that a scan was complete.
-use super::{Job, Normalizers, normalizers::decoder};
+use super::{Job, Normalizers, normalizers::decoder, sift::Sift};
 use crate::{
     checkpoint::Checkpoint,
     decode::{Decoder, Reject},
@@ -23,6 +23,10 @@ pub(super) struct Batcher {
     checkpoint: Option<Checkpoint>,
     since: Option<Timestamp>,
     scan: ScanProof,
+    /// Set in a sweep.
+    sift: Option<Sift>,
+    /// Why the scan that came to its end proves nothing.
+    unproven: Option<String>,
     /// A guard refused a batch: committing what comes after it would move the checkpoint past a gap.
     given_up: bool,
 }
@@ -44,7 +48,7 @@ struct ScanEnd {
 }
 
 impl Batcher {
-    pub(super) fn new(stream: Arc<Stream>) -> Result<Self> {
+    pub(super) fn new(stream: Arc<Stream>, sift: Option<Sift>) -> Result<Self> {
         let decoder = decoder(&stream)?;
         Ok(Self {
             stream,
@@ -52,6 +56,8 @@ impl Batcher {
             checkpoint: None,
             since: None,
             scan: ScanProof::default(),
+            sift,
+            unproven: None,
             given_up: false,
         })
     }
@@ -67,18 +73,32 @@ impl Batcher {
     }
 
     /// Decodes a page into the buffer and remembers the checkpoint that it allows.
-    pub(super) fn push(&mut self, emitted: Emitted, now: Timestamp) {
+    pub(super) fn push(&mut self, mut emitted: Emitted, now: Timestamp) -> Result<()> {
         if self.given_up {
-            return;
+            return Ok(());
         }
         self.since.get_or_insert(now);
-        if let Some(page) = &emitted.page {
+        if let Some(page) = &mut emitted.page {
+            if let Some(sift) = &mut self.sift {
+                sift.page(page)?;
+            }
             self.decoder.push(page);
         }
         if let Some(Scan::End { asked_at, proof, otherwise }) = emitted.scan {
             self.scan.end = Some(ScanEnd { asked_at, proof, unproven: *otherwise });
         }
         self.checkpoint = Some(emitted.checkpoint);
+        Ok(())
+    }
+
+    /// Records that a sweep found stored since the last call.
+    pub(super) fn same(&mut self) -> u64 {
+        self.sift.as_mut().map_or(0, Sift::same)
+    }
+
+    /// Why a scan that came to its end proves nothing.
+    pub(super) fn unproven(&mut self) -> Option<String> {
+        self.unproven.take()
     }
 
     /// Nothing of this stream is committed any more in this run.
@@ -116,6 +136,7 @@ impl Batcher {
             keep_raw: job.keep_raw,
             as_of: None,
             resolves: Vec::new(),
+            seen: self.sift.as_mut().map(Sift::fresh).unwrap_or_default(),
         }))
     }
 
@@ -141,7 +162,12 @@ impl Batcher {
         delete_share_max: f64,
         checkpoint: &mut Checkpoint,
     ) -> Option<CompleteScan> {
-        if !matches!(self.stream.cursor, Cursor::Snapshot) {
+        if let Some(sift) = &mut self.sift {
+            self.scan.hole |= sift.hole;
+            if self.scan.end.is_some() {
+                self.scan.seen.extend(sift.seen());
+            }
+        } else if !matches!(self.stream.cursor, Cursor::Snapshot) {
             return None;
         }
         if let Some(ids) =
@@ -155,16 +181,17 @@ impl Batcher {
         let ScanProof { seen, hole, .. } = std::mem::take(&mut self.scan);
         let why = match end.proof {
             Proof::Broken(why) => why,
-            Proof::Total(_) if hole => "a record had no readable key".to_owned(),
+            Proof::Total(_) | Proof::Walked if hole => "a record had no readable key".to_owned(),
             Proof::Total(total) if total != seen.len() as u64 => {
                 format!("the provider says {total} records, {} different ones came", seen.len())
             }
-            Proof::Total(_) => {
+            Proof::Total(_) | Proof::Walked => {
                 return Some(CompleteScan { seen: Arc::new(seen), asked_at: end.asked_at, delete_share_max });
             }
         };
-        tracing::warn!(stream = %self.stream.name, why, "the scan proves no deletes; the next one may");
+        tracing::warn!(stream = %self.stream.name, why, "the scan proves no deletes");
         *checkpoint = end.unproven;
+        self.unproven = Some(why);
         None
     }
 }

@@ -8,18 +8,22 @@ mod normalizers;
 pub mod progress;
 mod rebuild;
 mod redrive;
+mod repair;
+mod sift;
 pub mod summary;
 
 pub use job::{Job, Outcome, Stop, Tools, made_with, never};
 pub use normalizers::Normalizers;
 pub use rebuild::{Rebuilt, rebuild};
 pub use redrive::{Redriven, redrive};
+pub use repair::repair;
 
 use crate::{
+    checkpoint::{Checkpoint, Errand},
     decode::Page,
     error::{Error, Kind, Result},
     extract::{Emitted, Machine, Setup, Step, StreamStart, Ticket},
-    load::Destination,
+    load::{Destination, Opened},
     time::{Clock, Timestamp},
     wire::{Http, Response},
 };
@@ -38,9 +42,18 @@ pub const COMMIT_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs one sync from the stored checkpoints to the end. What was committed stays committed, whatever the outcome.
 pub async fn sync<'a, H: Http, C: Clock, D: Destination>(job: &'a Job, tools: Tools<'a, H, C, D>) -> Outcome {
+    run(job, None, tools).await
+}
+
+async fn run<'a, H: Http, C: Clock, D: Destination>(
+    job: &'a Job,
+    errand: Option<&'a Errand>,
+    tools: Tools<'a, H, C, D>,
+) -> Outcome {
     let started = tools.clock.now();
     let mut run = Run {
         job,
+        errand,
         tools,
         batchers: BTreeMap::new(),
         streams: job
@@ -68,6 +81,7 @@ pub async fn sync<'a, H: Http, C: Clock, D: Destination>(job: &'a Job, tools: To
         pipeline: job.pipeline.clone(),
         tenant: owner.tenant.to_string(),
         connection: owner.connection.to_string(),
+        errand: errand.map(|e| e.name().to_owned()),
         run_id: None,
         started,
         finished: run.tools.clock.now(),
@@ -88,6 +102,8 @@ pub async fn sync<'a, H: Http, C: Clock, D: Destination>(job: &'a Job, tools: To
 
 struct Run<'a, H, C, D> {
     job: &'a Job,
+    /// None: the live windows.
+    errand: Option<&'a Errand>,
     tools: Tools<'a, H, C, D>,
     batchers: BTreeMap<String, Batcher>,
     streams: Vec<StreamSummary>,
@@ -104,14 +120,8 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
     async fn all(&mut self) -> Result<()> {
         let opened = self.tools.destination.open(&self.job.facts.owner, &self.job.entities).await?;
         self.opened = true;
-        let mut starts = Vec::new();
-        for stream in &self.job.streams {
-            self.batchers.insert(stream.name.clone(), Batcher::new(Arc::clone(stream))?);
-            let checkpoint = opened.checkpoints.get(&stream.name).cloned();
-            if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == stream.name) {
-                summary.data_through = checkpoint.as_ref().and_then(crate::checkpoint::Checkpoint::watermark);
-            }
-            starts.push(StreamStart { stream: Arc::clone(stream), checkpoint });
+        for summary in &mut self.streams {
+            summary.data_through = opened.checkpoints.get(&summary.stream).and_then(Checkpoint::watermark);
         }
         let setup = Setup {
             connector: Arc::clone(&self.job.connector),
@@ -120,7 +130,10 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
             seed: self.job.seed,
             options: self.job.options.clone(),
         };
-        let mut machine = Machine::new(setup, starts)?;
+        let mut machine = match self.errand {
+            None => Machine::new(setup, self.live(&opened)?)?,
+            Some(errand) => Machine::aside(setup, self.asides(errand, &opened).await?)?,
+        };
         let walked = self.walk(&mut machine).await;
         self.count_requests(&machine);
         let flushed = match walked {
@@ -132,6 +145,16 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
             tracing::debug!(stream = %stream.name, bytes, "published");
         }
         flushed
+    }
+
+    fn live(&mut self, opened: &Opened) -> Result<Vec<StreamStart>> {
+        let mut starts = Vec::new();
+        for stream in &self.job.streams {
+            self.batchers.insert(stream.name.clone(), Batcher::new(Arc::clone(stream), None)?);
+            let checkpoint = opened.checkpoints.get(&stream.name).cloned();
+            starts.push(StreamStart { stream: Arc::clone(stream), checkpoint });
+        }
+        Ok(starts)
     }
 
     /// Moves the machine until it is done.
@@ -232,7 +255,12 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         let Some(batcher) = self.batchers.get_mut(&name) else {
             return Err(Error::new(Kind::Bug, "a page of a stream nobody asked for").with("stream", name));
         };
-        batcher.push(emitted, now);
+        if let (Some(id), Some(summary)) =
+            (&emitted.absent, self.streams.iter_mut().find(|s| s.stream == name))
+        {
+            summary.absent.push(id.clone());
+        }
+        batcher.push(emitted, now)?;
         let due = end || batcher.bytes() >= COMMIT_BYTES || batcher.waited(now) >= COMMIT_EVERY;
         if let Some((records, bytes)) = page_facts {
             let sent = machine.budget().streams.get(&name).copied().unwrap_or(0);
@@ -287,6 +315,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
             }
             Err(e) => return Err(e.with("stream", name)),
         };
+        let (same, unproven) = (batcher.same(), batcher.unproven());
         let rejected = commit.rejects.len() as u64;
         let through = commit.checkpoint.watermark();
         let done = match self.tools.destination.commit(commit).await {
@@ -301,7 +330,8 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         let now = self.tools.clock.now();
         if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == name) {
             summary.changed += done.changed;
-            summary.unchanged += done.unchanged;
+            summary.unchanged += done.unchanged + same;
+            summary.unproven = unproven.or(summary.unproven.take());
             summary.deleted += done.deleted;
             summary.rejected += rejected;
             summary.rows_written += done.changed + done.deleted + done.child_changes;
@@ -312,7 +342,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         (self.tools.report)(Progress::Committed {
             stream: name.to_owned(),
             changed: done.changed,
-            unchanged: done.unchanged,
+            unchanged: done.unchanged + same,
             rejected,
         });
         Ok(())

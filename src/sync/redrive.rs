@@ -63,6 +63,7 @@ pub async fn redrive<D: Destination>(
         keep_raw: job.keep_raw,
         as_of: None,
         resolves,
+        seen: Vec::new(),
     };
     done.changed = destination.commit(commit).await?.changed;
     destination.publish(&stream.name).await?;

@@ -37,6 +37,9 @@ pub struct Summary {
     pub tenant: String,
     /// Connection.
     pub connection: String,
+    /// What it was, when it was no sync: `sweep`, `backfill`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errand: Option<String>,
     /// Present when someone keeps track of runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
@@ -84,6 +87,12 @@ pub struct StreamSummary {
     /// What stopped it, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Why a scan or sweep that came to its end proves no deletes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unproven: Option<String>,
+    /// Ids that were asked for and that the provider does not know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
 }
 
 impl Summary {

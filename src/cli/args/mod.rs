@@ -6,7 +6,7 @@ mod start;
 
 pub use data::{Export, Format, Quarantine, Query, Rows, SchemaArgs};
 pub use project::{Connectors, Names, Plan, Rebuild, Run, State, Status, Sync};
-pub use repair::Verify;
+pub use repair::{Backfill, Mode, Sweep, Verify};
 pub use start::{Demo, Init, Setting, Simulate};
 
 use crate::telemetry;
@@ -103,6 +103,10 @@ pub enum Command {
     Status(Status),
     /// Prove that everything is there: counts, sums, digests, gaps
     Verify(Verify),
+    /// Find rows that were deleted, or that a sync is never shown
+    Sweep(Sweep),
+    /// Read a period or single records again
+    Backfill(Backfill),
     /// Ask the synced tables in SQL
     Query(Query),
     /// Copy tables, consistent with each other, into files

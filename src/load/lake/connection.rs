@@ -142,9 +142,11 @@ impl Connection {
             }
         }
         let new = self.quarantine(commit, &mut next, number, &mut done)?;
+        self.keep_seen(commit, &mut next, number)?;
         next.commit_no = number;
         next.checkpoints.insert(commit.stream.clone(), commit.checkpoint.clone());
         done.bytes += self.held.replace(next)?;
+        self.forget_seen()?;
         self.quarantine.retain(|_, id| !commit.resolves.contains(id));
         self.quarantine.extend(new);
         for (name, rows) in written {
@@ -254,6 +256,7 @@ impl Connection {
             &names(rejects.iter().map(|r| &r.file).collect()),
         )?;
         self.sweep_folder(&self.layout.kept("issues", None), &names(issues.iter().collect()))?;
+        self.forget_seen()?;
         for name in self.entities.keys() {
             let months = tables.get(name).map(|t| t.months.clone()).unwrap_or_default();
             let named: BTreeSet<_> = months.iter().map(|m| self.layout.current(name, *m)).collect();

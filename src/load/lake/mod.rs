@@ -10,6 +10,7 @@ mod publish;
 mod raw;
 mod rebuild;
 mod rows;
+mod seen;
 mod shelf;
 mod state;
 
@@ -133,6 +134,9 @@ impl Destination for Lake {
     }
     async fn each(&mut self, entity: &Entity, see: See<'_>) -> Result<()> {
         self.opened()?.each(entity, see)
+    }
+    async fn seen(&mut self, stream: &str) -> Result<Vec<u128>> {
+        self.opened()?.seen_keys(stream)
     }
     async fn raw_after(&mut self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
         self.opened()?.raw_after(stream, after)

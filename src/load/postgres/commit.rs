@@ -7,7 +7,7 @@ use super::{
     prepare,
     rebuild::Rebuild,
     rows::{self, Target},
-    scan, state,
+    scan, seen, state,
 };
 use crate::{
     entity::Entity,
@@ -161,6 +161,7 @@ async fn act(conn: &mut PgConnection, open: &Open, commit: &Commit) -> Result<Co
     if !commit.issues.is_empty() {
         super::quarantine::put_issues(conn, owner, &commit.stream, &commit.issues, commit_no).await?;
     }
+    seen::keep(conn, owner, commit, stored.as_ref(), commit_no).await?;
     state::put_checkpoint(conn, owner, &commit.stream, Some(&commit.checkpoint), commit_no).await?;
     Ok(done)
 }

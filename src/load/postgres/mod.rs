@@ -15,6 +15,7 @@ mod query;
 mod rebuild;
 mod rows;
 mod scan;
+mod seen;
 mod session;
 mod state;
 mod views;
@@ -103,6 +104,9 @@ impl Destination for Postgres {
     }
     async fn each(&mut self, entity: &Entity, see: See<'_>) -> Result<()> {
         self.each_row(entity, see).await
+    }
+    async fn seen(&mut self, stream: &str) -> Result<Vec<u128>> {
+        self.seen_keys(stream).await
     }
     async fn raw_after(&mut self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
         self.raw_after_commit(stream, after).await
