@@ -4,9 +4,11 @@
 //! providers, HTTP or mappings.
 mod fold;
 pub mod lake;
+mod late;
 pub mod memory;
 
 pub use crate::normalize::Rows;
+pub use late::{Due, Late};
 pub mod postgres;
 use crate::{
     checkpoint::Checkpoint,
@@ -77,6 +79,8 @@ pub struct Commit {
     /// Keys that the stream's unfinished sweep saw since its last commit, as `key_hash`. Kept until a commit of the
     /// stream whose checkpoint does not go on with that sweep.
     pub seen: Vec<u128>,
+    /// What an earlier read asked for already: changed rows that were due then are counted as late.
+    pub due: Option<Due>,
 }
 
 impl Commit {
@@ -102,6 +106,8 @@ pub struct Committed {
     pub child_changes: u64,
     /// Bytes written to files, or sent to the server.
     pub bytes: u64,
+    /// Changed main rows that were due before.
+    pub late: Late,
 }
 
 /// Is shown rows, batch by batch.

@@ -5,7 +5,7 @@ use crate::{
     decode::{Decoder, Reject},
     error::{Error, Kind, Result},
     extract::{Emitted, Proof, Scan},
-    load::{Commit, CompleteScan, Rows, key_hash},
+    load::{Commit, CompleteScan, Due, Rows, key_hash},
     manifest::{Cursor, Stream},
     normalize::Normalized,
     time::Timestamp,
@@ -27,6 +27,10 @@ pub(super) struct Batcher {
     sift: Option<Sift>,
     /// Why the scan that came to its end proves nothing.
     unproven: Option<String>,
+    /// What an earlier run asked for already.
+    due: Option<Due>,
+    /// Set while everything is read: accepted records that lack a modification time.
+    no_cursor: Option<u64>,
     /// A guard refused a batch: committing what comes after it would move the checkpoint past a gap.
     given_up: bool,
 }
@@ -58,8 +62,26 @@ impl Batcher {
             scan: ScanProof::default(),
             sift,
             unproven: None,
+            due: None,
+            no_cursor: None,
             given_up: false,
         })
+    }
+
+    /// Where the stream stood before this run. A window stream that was never through, or is swept, is read without
+    /// its filter, and only then records without a modification time are seen at all.
+    pub(super) fn stood(&mut self, watermark: Option<Timestamp>) {
+        if let Cursor::Window { lag, .. } = &self.stream.cursor {
+            self.due = watermark.map(|through| Due { through, asked_at: through.plus(*lag) });
+            let whole = watermark.is_none() || self.sift.is_some();
+            self.no_cursor = (whole && self.stream.updated.is_some()).then_some(0);
+        }
+    }
+
+    /// Records without a modification time so far; None when the filter would have hidden them.
+    pub(super) fn no_cursor(&self) -> Option<u64> {
+        let sifted = self.sift.as_ref().map_or(0, Sift::no_cursor);
+        self.no_cursor.map(|found| found + sifted)
     }
 
     /// Bytes of bodies that wait.
@@ -115,6 +137,9 @@ impl Batcher {
         self.since = None;
         let (records, mut rejects) = self.decoder.finish()?;
         let read = records.key.len() + rejects.len();
+        if let Some(count) = self.no_cursor.as_mut().filter(|_| self.sift.is_none()) {
+            *count += records.updated_at.iter().filter(|at| at.is_none()).count() as u64;
+        }
         let normalized = if records.key.is_empty() {
             Normalized::default()
         } else {
@@ -136,6 +161,7 @@ impl Batcher {
             keep_raw: job.keep_raw,
             as_of: None,
             resolves: Vec::new(),
+            due: self.due,
             seen: self.sift.as_mut().map(Sift::fresh).unwrap_or_default(),
         }))
     }

@@ -23,7 +23,7 @@ use crate::{
     decode::Page,
     error::{Error, Kind, Result},
     extract::{Emitted, Machine, Setup, Step, StreamStart, Ticket},
-    load::{Destination, Opened},
+    load::{Destination, Late, Opened},
     time::{Clock, Timestamp},
     wire::{Http, Response},
 };
@@ -62,6 +62,7 @@ async fn run<'a, H: Http, C: Clock, D: Destination>(
             .map(|s| StreamSummary { stream: s.name.clone(), ..Default::default() })
             .collect(),
         first_page: BTreeMap::new(),
+        late: BTreeMap::new(),
         told_requests: BTreeMap::new(),
         failure: None,
         interrupted: false,
@@ -108,6 +109,8 @@ struct Run<'a, H, C, D> {
     batchers: BTreeMap<String, Batcher>,
     streams: Vec<StreamSummary>,
     first_page: BTreeMap<String, Timestamp>,
+    /// How late rows became visible, per stream.
+    late: BTreeMap<String, Late>,
     /// Requests per stream that progress has spoken of.
     told_requests: BTreeMap<String, u64>,
     failure: Option<Error>,
@@ -134,6 +137,11 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
             None => Machine::new(setup, self.live(&opened)?)?,
             Some(errand) => Machine::aside(setup, self.asides(errand, &opened).await?)?,
         };
+        for summary in &self.streams {
+            if let Some(batcher) = self.batchers.get_mut(&summary.stream) {
+                batcher.stood(summary.data_through);
+            }
+        }
         let walked = self.walk(&mut machine).await;
         self.count_requests(&machine);
         let flushed = match walked {
@@ -315,7 +323,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
             }
             Err(e) => return Err(e.with("stream", name)),
         };
-        let (same, unproven) = (batcher.same(), batcher.unproven());
+        let (same, unproven, no_cursor) = (batcher.same(), batcher.unproven(), batcher.no_cursor());
         let rejected = commit.rejects.len() as u64;
         let through = commit.checkpoint.watermark();
         let done = match self.tools.destination.commit(commit).await {
@@ -331,6 +339,12 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == name) {
             summary.changed += done.changed;
             summary.unchanged += done.unchanged + same;
+            let late = self.late.entry(name.to_owned()).or_default();
+            late.merge(&done.late);
+            summary.late = late.rows;
+            summary.late_max_secs = (late.rows > 0).then_some(late.max_secs);
+            summary.late_p99_secs = (late.rows > 0).then(|| late.p99_secs());
+            summary.no_cursor = no_cursor;
             summary.unproven = unproven.or(summary.unproven.take());
             summary.deleted += done.deleted;
             summary.rejected += rejected;

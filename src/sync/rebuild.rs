@@ -64,6 +64,7 @@ pub async fn rebuild<D: Destination>(
             as_of: Some(commit_no),
             resolves: Vec::new(),
             seen: Vec::new(),
+            due: None,
         };
         destination.commit(commit).await?;
     }

@@ -64,6 +64,7 @@ pub async fn redrive<D: Destination>(
         as_of: None,
         resolves,
         seen: Vec::new(),
+        due: None,
     };
     done.changed = destination.commit(commit).await?.changed;
     destination.publish(&stream.name).await?;

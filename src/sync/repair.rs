@@ -12,7 +12,7 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 
 /// An unfinished errand that began longer ago begins anew: rows that it saw may be gone by now.
-pub const ASIDE_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const ASIDE_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Runs one errand over the job's streams, from where an unfinished one of the same kind stopped. What was committed
 /// stays committed, whatever the outcome.

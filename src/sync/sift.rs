@@ -37,6 +37,7 @@ pub(super) struct Sift {
     /// A record had no readable key.
     pub(super) hole: bool,
     same: u64,
+    no_cursor: u64,
 }
 
 impl Sift {
@@ -52,18 +53,19 @@ impl Sift {
             Some(main) => Some(stored(&main.entity, destination).await?),
             None => None,
         };
-        let wanted = [Some(&stream.key), stream.version.as_ref(), stream.deleted.as_ref()];
+        let wanted =
+            [Some(&stream.key), stream.version.as_ref(), stream.deleted.as_ref(), stream.updated.as_ref()];
         let mut shape = Struct::default();
         shape.fields.extend(stream.record.fields.iter().filter(|f| wanted.contains(&Some(&f.name))).cloned());
         let keys = Keys {
             key: stream.key.clone(),
             version: stream.version.clone(),
-            updated: None,
+            updated: stream.updated.clone(),
             deleted: stream.deleted.clone(),
         };
         let decoder = Decoder::new(&stream.name, &shape, &keys)?;
         let seen = seen.into_iter().collect();
-        Ok(Self { decoder, stored, seen, fresh: Vec::new(), hole: false, same: 0 })
+        Ok(Self { decoder, stored, seen, fresh: Vec::new(), hole: false, same: 0, no_cursor: 0 })
     }
     /// Notes the keys of a page and takes out of it what is stored already. A record that cannot be read stays in.
     pub(super) fn page(&mut self, page: &mut Page) -> Result<()> {
@@ -72,6 +74,7 @@ impl Sift {
             let one = std::iter::once(range.clone()).collect();
             self.decoder.push(&Page { records: one, ..page.clone() });
             let (records, rejects) = self.decoder.finish()?;
+            self.no_cursor += records.updated_at.iter().filter(|at| at.is_none()).count() as u64;
             let key = records.key.first().or(rejects.first().and_then(|r| r.key.as_ref()));
             self.hole |= key.is_none();
             let key = key.map(|key| key_hash(key));
@@ -98,6 +101,10 @@ impl Sift {
     /// Records taken out since the last call.
     pub(super) fn same(&mut self) -> u64 {
         mem::take(&mut self.same)
+    }
+    /// Records without a modification time so far.
+    pub(super) fn no_cursor(&self) -> u64 {
+        self.no_cursor
     }
     /// All keys, at the end.
     pub(super) fn seen(&mut self) -> HashSet<u128> {

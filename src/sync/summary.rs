@@ -87,6 +87,18 @@ pub struct StreamSummary {
     /// What stopped it, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Records without a modification time, of those read; None when the filter would have hidden them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_cursor: Option<u64>,
+    /// Changed rows that an earlier read should have shown.
+    #[serde(default)]
+    pub late: u64,
+    /// By how many seconds they were late at least: the longest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_max_secs: Option<u64>,
+    /// The same of 99 in a hundred, rounded up to a power of two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_p99_secs: Option<u64>,
     /// Why a scan or sweep that came to its end proves no deletes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unproven: Option<String>,

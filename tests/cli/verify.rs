@@ -163,7 +163,7 @@ async fn destinations_that_were_synced_at_different_times_agree_on_children_of_c
 }
 
 /// A site whose world the test can change.
-struct Behind(Arc<Mutex<Sim>>);
+pub(super) struct Behind(pub(super) Arc<Mutex<Sim>>);
 
 impl Handler for Behind {
     fn handle(&mut self, now: Timestamp, request: &Request) -> Response {
@@ -171,7 +171,7 @@ impl Handler for Behind {
     }
 }
 
-fn changing(customers: usize) -> (Served, Arc<Mutex<Sim>>) {
+pub(super) fn changing(customers: usize) -> (Served, Arc<Mutex<Sim>>) {
     let sim = Arc::new(Mutex::new(company(customers, &[])));
     (Served::new(Behind(Arc::clone(&sim))), sim)
 }

@@ -303,6 +303,7 @@ pub(crate) fn empty(stream: &str, watermark: i64) -> Commit {
         as_of: None,
         resolves: Vec::new(),
         seen: Vec::new(),
+        due: None,
     }
 }
 

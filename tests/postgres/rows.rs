@@ -173,6 +173,7 @@ pub(crate) fn empty(watermark: i64) -> Commit {
         as_of: None,
         resolves: Vec::new(),
         seen: Vec::new(),
+        due: None,
     }
 }
 

@@ -378,7 +378,7 @@ async fn repairs_of_memory_survive_death_at_every_effect() {
         let store = Arc::new(Mutex::new(Store::default()));
         async move || Memory::new(Arc::clone(&store))
     };
-    deaths(fresh, 1).await;
+    deaths(fresh, 2).await;
 }
 
 #[tokio::test]
@@ -413,4 +413,69 @@ async fn a_sweep_while_rows_come_and_change_and_pages_repeat_ends_at_the_truth()
         story.sync(story.memory()).await;
         story.compare(story.memory(), &Gone::new(), &format!("seed {seed}")).await;
     }
+}
+
+#[tokio::test]
+async fn the_rate_of_rows_without_cursor_value_is_measured_where_they_are_seen() {
+    // Pain 1, before it hurts.
+    let story = Story::new(3, 10, &[Knob::NoUpdatedAt(60)]);
+    let stream =
+        |done: &Outcome| done.summary.streams.iter().find(|s| s.stream == "transactions").unwrap().clone();
+    let calm = Effects::new(None);
+    let first =
+        story.bench.attempt(&story.job, &story.sim, &story.clock, story.memory(), &calm).await.unwrap();
+    let (all, bare) = {
+        let sim = story.sim.lock().unwrap();
+        let world = sim.world();
+        let bare = world.transactions().iter().filter(|(at, _)| !world.stamp(Row::Transaction(*at)).stamped);
+        (world.transactions().len() as u64, bare.count() as u64)
+    };
+    assert!(bare > 0 && bare < all);
+    assert_eq!((stream(&first).read, stream(&first).no_cursor), (all, Some(bare)));
+    story.clock.pass(HOUR);
+    let calm = Effects::new(None);
+    let next =
+        story.bench.attempt(&story.job, &story.sim, &story.clock, story.memory(), &calm).await.unwrap();
+    assert_eq!(stream(&next).no_cursor, None, "a window hides them");
+    for errand in [IDS, FULL] {
+        assert_eq!(stream(&story.repair(&errand, story.memory()).await).no_cursor, Some(bare), "{errand:?}");
+    }
+}
+
+async fn visible_late<D: Destination>(destination: impl AsyncFn() -> D) {
+    let story = Story::new(4, 6, &[Knob::LateVisible(200)]);
+    let sync = async || {
+        let calm = Effects::new(None);
+        let destination = destination().await;
+        let done = story.bench.attempt(&story.job, &story.sim, &story.clock, destination, &calm).await;
+        let streams = done.unwrap().summary.streams;
+        streams.into_iter().find(|s| s.stream == "invoices").unwrap()
+    };
+    let none = |s: &tidegate::sync::summary::StreamSummary| (s.late, s.late_max_secs, s.late_p99_secs);
+    assert_eq!(none(&sync().await), (0, None, None));
+    story.clock.pass(HOUR);
+    {
+        let mut sim = story.sim.lock().unwrap();
+        sim.advance(story.clock.now());
+        let at = sim.world().invoices().at(0).unwrap();
+        sim.world_mut().edit_invoice(at, |invoice| invoice.po_number = Some("late".into()));
+    }
+    story.clock.pass(Duration::from_secs(150));
+    assert_eq!(none(&sync().await), (0, None, None), "it is hidden, and nobody knows");
+    story.clock.pass(Duration::from_secs(100));
+    let late = sync().await;
+    let secs = late.late_max_secs.unwrap();
+    assert_eq!(late.late, 1);
+    assert!((149..=150).contains(&secs), "asked for 150 s after the change and not there: {secs}");
+    assert_eq!(late.late_p99_secs, Some(secs));
+}
+
+#[tokio::test]
+async fn how_late_rows_become_visible_is_measured_by_what_the_read_before_lacked() {
+    let store = Arc::new(Mutex::new(Store::default()));
+    visible_late(async || Memory::new(Arc::clone(&store))).await;
+    let folder = tempfile::tempdir().unwrap();
+    visible_late(async || Lake::new(folder.path().to_owned())).await;
+    let database = Database::new().await;
+    visible_late(async || Postgres::connect(&database.secret()).await.unwrap()).await;
 }

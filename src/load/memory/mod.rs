@@ -4,7 +4,7 @@
 mod aside;
 
 use super::{
-    Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, Rows, See, StoredReject,
+    Commit, Committed, Destination, Diff, Late, Layer, Opened, RawRecord, Rows, See, StoredReject,
     fold::{self, Census, ChildChanges, Held, HeldRows, Keys, REMOVE, UPSERT},
     key_hash,
 };
@@ -192,6 +192,7 @@ impl Stored {
             }
         }
         done.changed = count(changed.len());
+        done.late = Late::of(rows, &changed, commit.due);
         done.unchanged = count(keys.len()) - done.changed;
         let changed: fold::KeySet = changed.into_iter().map(|row| keys.key(row)).collect();
         for (child, batch) in &rows.children {
