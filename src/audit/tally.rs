@@ -1,7 +1,7 @@
 //! Counts, sums and digests of one table, by month and currency, and by buckets in which a difference is looked for.
 //!
-//! Memory: one entry per month and currency, `BUCKETS` per month, and 16 bytes for each row of a table that has
-//! children, for a child has the month, and where it lacks one the currency, of its parent.
+//! Memory: one entry per month and currency, `BUCKETS` per month, and about 40 bytes for each row of a table that
+//! has children, for a child has the month, and where it lacks one the currency, of its parent.
 use super::row::{Digest, Rows, money};
 use crate::{
     entity::{Entity, Month},

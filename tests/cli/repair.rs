@@ -1,5 +1,9 @@
 //! `sweep` and `backfill` as they are typed, and what `status` says of them.
-use super::{site::Served, stage::Stage, verify::changing};
+use super::{
+    site::{Served, reply},
+    stage::Stage,
+    verify::changing,
+};
 use tidegate::sim::world::model::Row;
 
 #[test]
@@ -53,6 +57,25 @@ fn a_sweep_within_a_budget_is_7_until_it_is_through() {
     assert!(codes.iter().rev().skip(1).all(|c| *c == 7), "{codes:?}");
     assert_ne!(stage.run(&["state", "list", "-o", "json"]).expect(0).out, before, "what was swept is noted");
     stage.run(&["sync"]).expect(0);
+}
+
+#[test]
+fn a_sweep_in_which_one_stream_fails_is_4_and_the_next_one_reads_only_that_stream() {
+    // Pain 19: one bad stream kills all, or failure is called success.
+    let site = Served::company(20);
+    let stage = Stage::simulated(&site.chargebee());
+    stage.run(&["sync"]).expect(0);
+    site.hook(|_, request| {
+        request.url.ends_with("/credit_notes").then(|| reply(400, r#"{"message":"not for you"}"#))
+    });
+    let done = stage.run(&["sweep", "acme", "-o", "json"]).expect(4).json();
+    assert_eq!(done["status"], "partial");
+    site.hook(|_, _| None);
+    let done = stage.run(&["sweep", "acme", "-o", "json"]).expect(0).json();
+    let streams: Vec<&str> =
+        done["streams"].as_array().unwrap().iter().map(|s| s["stream"].as_str().unwrap()).collect();
+    assert_eq!(streams, ["credit_notes"]);
+    assert!(site.asked().iter().all(|a| ["configurations", "credit_notes"].contains(&a.name.as_str())));
 }
 
 #[test]
