@@ -218,6 +218,8 @@ async fn a_sweep_within_a_budget_goes_on_where_it_stopped_and_still_proves_its_d
     // Pain 12: a scan in many parts must neither lose pages nor read in circles.
     let mut story = Story::new(7, 12, &[]);
     singly(&mut story.job);
+    let early = story.row(Resource::Invoices, 0);
+    story.hide(early, true);
     story.sync(story.memory()).await;
     story.clock.pass(HOUR);
     let gone: Gone = [story.hide(story.row(Resource::Invoices, 2), true)].into();
@@ -225,9 +227,16 @@ async fn a_sweep_within_a_budget_goes_on_where_it_stopped_and_still_proves_its_d
     let done = story.repair(&IDS, story.memory()).await;
     assert_eq!(done.error.map(|e| e.kind()), Some(Kind::Budget));
     let requests = done.summary.streams.iter().map(|s| s.requests).sum();
-    // A sync in between keeps the sweep's progress.
+    // A sync in between keeps the sweep's progress, and brings a row where the sweep has already been.
+    story.hide(early, false);
+    {
+        let mut sim = story.sim.lock().unwrap();
+        sim.advance(story.clock.now());
+        let Row::Invoice(at) = early else { unreachable!() };
+        sim.world_mut().edit_invoice(at, |invoice| invoice.po_number = Some("new".into()));
+    }
     story.job.options.requests_max = None;
-    story.clock.pass(HOUR / 60);
+    story.clock.pass(HOUR / 6);
     story.sync(story.memory()).await;
     assert!(checkpoints(story.memory()).await.values().any(|c| c.sweep().is_some()));
     story.job.options.requests_max = Some(25);
@@ -454,18 +463,22 @@ async fn visible_late<D: Destination>(destination: impl AsyncFn() -> D) {
     let none = |s: &tidegate::sync::summary::StreamSummary| (s.late, s.late_max_secs, s.late_p99_secs);
     assert_eq!(none(&sync().await), (0, None, None));
     story.clock.pass(HOUR);
-    {
+    let edit = |nth| {
         let mut sim = story.sim.lock().unwrap();
         sim.advance(story.clock.now());
-        let at = sim.world().invoices().at(0).unwrap();
-        sim.world_mut().edit_invoice(at, |invoice| invoice.po_number = Some("late".into()));
-    }
-    story.clock.pass(Duration::from_secs(150));
+        let at = sim.world().invoices().at(nth).unwrap();
+        sim.world_mut().edit_invoice(at, |invoice| invoice.po_number = Some("edited".into()));
+    };
+    edit(0);
+    // After the end of the next window: that one comes in time.
+    story.clock.pass(Duration::from_secs(40));
+    edit(1);
+    story.clock.pass(Duration::from_secs(110));
     assert_eq!(none(&sync().await), (0, None, None), "it is hidden, and nobody knows");
     story.clock.pass(Duration::from_secs(100));
     let late = sync().await;
     let secs = late.late_max_secs.unwrap();
-    assert_eq!(late.late, 1);
+    assert_eq!((late.changed, late.late), (2, 1));
     assert!((149..=150).contains(&secs), "asked for 150 s after the change and not there: {secs}");
     assert_eq!(late.late_p99_secs, Some(secs));
 }
