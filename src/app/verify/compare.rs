@@ -158,7 +158,7 @@ pub(super) async fn compare<A: Destination, B: Destination>(
         let (Some(a), Some(b)) = (here.tallies.get(at), there.tallies.get(at)) else { continue };
         let mut report = here.table(&table.entity, a, Some(b));
         report.not_synced_yet = there.known.later.get(&table.entity.name).map_or(0, |l| l.len() as u64);
-        let (wanted, whole) = differing(a, b);
+        let (wanted, whole) = differing(a, b, ROWS_MAX);
         if !wanted.is_empty() {
             let later = &there.known.later;
             let one = Look { table, wanted: &wanted, later };
@@ -182,8 +182,8 @@ pub(super) async fn compare<A: Destination, B: Destination>(
     Ok(all)
 }
 
-/// Buckets that differ, and whether that is all of them.
-fn differing(a: &Tally, b: &Tally) -> (BTreeSet<Bucket>, bool) {
+/// Buckets that differ, up to about so many rows of them, and whether that is all.
+fn differing(a: &Tally, b: &Tally, rows_max: u64) -> (BTreeSet<Bucket>, bool) {
     let keys: BTreeSet<&Bucket> = a.buckets.keys().chain(b.buckets.keys()).collect();
     let mut wanted = BTreeSet::new();
     let mut rows = 0_u64;
@@ -195,7 +195,7 @@ fn differing(a: &Tally, b: &Tally) -> (BTreeSet<Bucket>, bool) {
         let count = |side: Option<&(u64, _)>| side.map_or(0, |s| s.0);
         // The months of some keys stay together: a row that moved is one row that changed.
         let same_keys = wanted.last().is_some_and(|last: &Bucket| last.keys == key.keys);
-        if rows >= ROWS_MAX && !same_keys {
+        if rows >= rows_max && !same_keys {
             return (wanted, false);
         }
         rows += count(one).max(count(other));
@@ -317,7 +317,7 @@ fn told(report: &mut Table, found: &BTreeMap<String, Found>) {
             group.differing += 1;
         }
     }
-    report.equal = found.is_empty();
+    report.equal = found.is_empty() && report.all_looked_into;
 }
 
 /// Names and values of rows, by id.
@@ -358,5 +358,30 @@ fn difference(id: &str, found: &Found, here: Option<&Texts>, there: Option<&Text
         currency: found.currency.clone(),
         document: found.document.clone(),
         columns,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{audit::Digest, entity::Month};
+
+    #[test]
+    fn what_is_looked_into_is_bounded_and_months_of_the_same_keys_stay_together() {
+        let bucket = |keys, month| Bucket { keys, month: Month::Of(month) };
+        let side = |counts: &[(u8, i32, u64)]| {
+            let entry =
+                |(keys, month, rows): &(u8, i32, u64)| (bucket(*keys, *month), (*rows, Digest::default()));
+            let mut tally = Tally::default();
+            tally.buckets = counts.iter().map(entry).collect();
+            tally
+        };
+        let full = side(&[(1, 7, 5), (1, 8, 5), (2, 7, 5), (3, 7, 5), (4, 7, 9)]);
+        let (wanted, whole) = differing(&full, &side(&[(4, 7, 9)]), 6);
+        assert_eq!(wanted, [bucket(1, 7), bucket(1, 8)].into());
+        assert!(!whole);
+        let (wanted, whole) = differing(&full, &side(&[(4, 7, 9)]), 100);
+        assert_eq!((wanted.len(), whole), (4, true), "the equal bucket is not looked into");
+        assert_eq!(differing(&full, &full, 0), (BTreeSet::new(), true));
     }
 }

@@ -36,6 +36,7 @@ fn title(report: &Report, look: &Look) -> String {
     let said = if report.equal { look.green("the same") } else { look.red("not the same") };
     let requests = match report.requests {
         0 => String::new(),
+        1 => " (1 request)".to_owned(),
         n => format!(" ({} requests)", look.count(n)),
     };
     format!("{name} against {against}: {said}{requests}")
