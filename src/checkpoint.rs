@@ -17,6 +17,74 @@ pub struct Checkpoint {
     pub connector_hash: String,
     /// Where the stream stands.
     pub phase: Phase,
+    /// What is read beside the live windows: at most one of each kind. A finished one stays until the next begins, so
+    /// that a run over many streams goes on with those that are left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asides: Vec<Aside>,
+}
+
+/// Something read beside the live windows: it commits rows, and the watermark stays where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    /// What it is for.
+    pub errand: Errand,
+    /// Hash of the connector file that its tokens come from.
+    pub connector_hash: String,
+    /// Before its first request.
+    pub started: Timestamp,
+    /// At most 1,000; empty for ids.
+    pub slices: Vec<Slice>,
+}
+
+impl Aside {
+    /// All of it is durable.
+    pub fn finished(&self) -> bool {
+        !self.slices.is_empty() && self.slices.iter().all(|s| s.progress == Progress::Done)
+    }
+}
+
+/// What is read beside the live windows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Errand {
+    /// Everything, without a modification filter: finds rows that the filter hides, and proves deletes.
+    Sweep {
+        /// Only records whose id or version is not stored are normalized; the others are counted.
+        ids_only: bool,
+    },
+    /// The documents of a time, both ends closed.
+    Period {
+        /// First moment.
+        from: Timestamp,
+        /// Last moment.
+        to: Timestamp,
+    },
+    /// Single records.
+    Ids {
+        /// Those that were not asked for yet.
+        left: Vec<String>,
+    },
+}
+
+impl Errand {
+    /// The word for a person and for a run's summary.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sweep { .. } => "sweep",
+            Self::Period { .. } | Self::Ids { .. } => "backfill",
+        }
+    }
+    /// Whether only one of the two can be kept in a checkpoint.
+    pub fn same_kind(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+    /// Whether progress of `other` is progress of this.
+    fn goes_on_from(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Ids { left: asked }, Self::Ids { left }) => left.iter().all(|id| asked.contains(id)),
+            _ => self == other,
+        }
+    }
 }
 
 /// Where a stream stands.
@@ -76,6 +144,18 @@ pub enum Progress {
 }
 
 impl Checkpoint {
+    /// A checkpoint of this release, with nothing read beside it.
+    pub fn new(connector_hash: &str, phase: Phase) -> Self {
+        Self { format: FORMAT, connector_hash: connector_hash.to_owned(), phase, asides: Vec::new() }
+    }
+    /// The unfinished sweep, if any: the keys it saw are kept as long as it is here.
+    pub fn sweep(&self) -> Option<&Aside> {
+        self.asides.iter().find(|a| matches!(a.errand, Errand::Sweep { .. }) && !a.finished())
+    }
+    /// Progress of just this errand. Ids go on with those that are left of the same list.
+    pub fn aside(&self, errand: &Errand) -> Option<&Aside> {
+        self.asides.iter().find(|a| errand.goes_on_from(&a.errand))
+    }
     /// Everything modified up to here is durable; None while the first load runs.
     pub fn watermark(&self) -> Option<Timestamp> {
         match &self.phase {

@@ -12,6 +12,7 @@ pub mod wire;
 pub mod config;
 pub mod telemetry;
 
+pub mod audit;
 pub mod checkpoint;
 pub mod decode;
 pub mod entity;

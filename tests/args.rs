@@ -106,6 +106,11 @@ Sync:
   run          Sync every pipeline on its schedule, until stopped
   status       Show how fresh each stream is, and what the last runs did
 
+Proof and repair:
+  verify       Prove that everything is there: counts, sums, digests, gaps
+  sweep        Find rows that were deleted, or that a sync is never shown
+  backfill     Read a period or single records again
+
 Data:
   query        Ask the synced tables in SQL
   export       Copy tables, consistent with each other, into files

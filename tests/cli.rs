@@ -5,6 +5,8 @@ mod faces;
 mod faults;
 mod kills;
 mod records;
+mod repair;
 mod site;
 mod stage;
 mod tables;
+mod verify;

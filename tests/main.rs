@@ -2,6 +2,8 @@
 #[cfg(test)]
 mod args;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod chargebee_streams;
 #[cfg(test)]
 mod cli;

@@ -69,6 +69,7 @@ fn connector(feeds: Vec<(Arc<Entity>, &str)>) -> (Connector, Arc<Stream>) {
         path: Template("/bills".into()),
         records: "/*".into(),
         query: vec![],
+        get: None,
         key: "id".into(),
         version: None,
         updated: None,

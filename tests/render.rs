@@ -50,6 +50,7 @@ fn run() -> Summary {
         pipeline: "acme".into(),
         tenant: "acme".into(),
         connection: "acme".into(),
+        errand: None,
         run_id: None,
         started: NOW,
         finished: NOW.plus(Duration::from_millis(75_300)),

@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["checkpoint"],
     &["decode"],
     &["entity"],
+    &["audit"],
     &["manifest"],
     &["schedule"],
     &["pipeline"],

@@ -10,6 +10,7 @@ use crate::{
     load::Destination,
     manifest::{Cursor, Paging, Stream},
     pipeline::Pipeline,
+    sync::Job,
     time::{Clock, Timestamp},
     wire::Http,
 };
@@ -72,36 +73,43 @@ pub async fn plan<H: Http, C: Clock>(
     let job = project.job(pipeline, narrow)?;
     let mut store = project.store(pipeline).await?;
     let opened = store.peek(&pipeline.owner).await?.unwrap_or_default();
+    let read = opened.checkpoints.iter().filter_map(|(name, c)| Some((name.clone(), c.watermark()?)));
+    cost(&job, &read.collect(), None, http, clock).await
+}
+
+/// What reading the job's streams would cost. `read`: how far each is read already; `period`: only documents of that
+/// time are read, of streams that can be cut by it.
+pub(super) async fn cost<H: Http, C: Clock>(
+    job: &Job,
+    read: &BTreeMap<String, Timestamp>,
+    period: Option<(Timestamp, Timestamp)>,
+    http: &H,
+    clock: &C,
+) -> Result<PipelinePlan> {
     let now = clock.now();
     let slices: BTreeMap<String, Vec<Slice>> = job
         .streams
         .iter()
         .map(|s| {
-            let watermark =
-                opened.checkpoints.get(&s.name).and_then(crate::checkpoint::Checkpoint::watermark);
-            let sampled = probe::slice_field(s).is_some() && watermark.is_none();
-            (s.name.clone(), if sampled { grid(job.options.start, now) } else { Vec::new() })
+            let sampled = probe::slice_field(s).is_some() && !read.contains_key(&s.name);
+            let grid =
+                || period.map_or_else(|| grid(job.options.start, now), |(from, to)| grid(Some(from), to));
+            (s.name.clone(), if sampled { grid() } else { Vec::new() })
         })
         .collect();
-    let mut sampled = probe::sample(&job, &slices, http, clock).await?;
+    let mut sampled = probe::sample(job, &slices, http, clock).await?;
     let mut streams = Vec::new();
     for stream in &job.streams {
         let found = sampled.remove(&stream.name).unwrap_or_default();
-        let checkpoint = opened.checkpoints.get(&stream.name);
-        let watermark = checkpoint.and_then(crate::checkpoint::Checkpoint::watermark);
-        streams.push(estimate(
-            stream,
-            &found,
-            slices.get(&stream.name).map_or(&[], Vec::as_slice),
-            watermark,
-        ));
+        let slices = slices.get(&stream.name).map_or(&[][..], Vec::as_slice);
+        streams.push(estimate(stream, &found, slices, read.get(&stream.name).copied()));
     }
     let requests = 1 + streams.iter().filter_map(|s| s.requests).sum::<u64>();
     let budget = &job.connector.budget;
     let pace = f64::from(budget.requests) / budget.per.as_secs_f64();
     let bytes = streams.iter().filter_map(|s| s.bytes).sum();
     Ok(PipelinePlan {
-        pipeline: pipeline.name.clone(),
+        pipeline: job.pipeline.clone(),
         streams,
         requests,
         minutes: requests as f64 / pace / 60.0,

@@ -1,6 +1,6 @@
 //! The first page of each slice a stream would be read in: what `check` and `plan` look at. Writes nothing.
 use crate::{
-    checkpoint::{Checkpoint, FORMAT, Phase, Slice},
+    checkpoint::{Checkpoint, Phase, Slice},
     decode::Page,
     error::{Error, Result},
     extract::{Limits, Machine, Options, Setup, Step, StreamStart},
@@ -77,8 +77,7 @@ pub(super) async fn sample<H: Http, C: Clock>(
 }
 
 fn first_load(job: &Job, signpost: Timestamp, slices: Vec<Slice>) -> Checkpoint {
-    let connector_hash = job.connector.hash.clone();
-    Checkpoint { format: FORMAT, connector_hash, phase: Phase::FirstLoad { signpost, slices } }
+    Checkpoint::new(&job.connector.hash, Phase::FirstLoad { signpost, slices })
 }
 
 /// The declared time field by which the stream's first load is sliced: `date` of `date[between]`.

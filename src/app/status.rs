@@ -1,10 +1,12 @@
 //! `tidegate status`: how fresh each stream is, and what the last runs did.
 use super::project::Project;
 use crate::{
-    checkpoint::{Checkpoint, Phase, Progress},
+    checkpoint::{Checkpoint, Errand, Phase, Progress},
     error::Result,
     load::Destination,
+    manifest::{Cursor, Stream},
     pipeline::Pipeline,
+    sync::summary::StreamSummary,
     time::{Clock, Timestamp},
 };
 use serde::Serialize;
@@ -41,7 +43,30 @@ pub struct StreamStatus {
     pub data_through: Option<Timestamp>,
     /// Seconds since then.
     pub lag_secs: Option<u64>,
+    /// What was measured of the provider.
+    pub measured: Measured,
 }
+
+/// What the kept runs measured of one stream.
+#[derive(Debug, Default, Serialize)]
+pub struct Measured {
+    /// Share of records without a modification time (0 to 1), when all were read last. A sync's filter hides such
+    /// records once they are stored: sweeps find what becomes of them.
+    pub no_cursor_share: Option<f64>,
+    /// Changed rows that an earlier read should have shown.
+    pub late: u64,
+    /// By how many seconds they were late at least: the longest.
+    pub late_max_secs: Option<u64>,
+    /// The same of 99 in a hundred, in the run where that was longest.
+    pub late_p99_secs: Option<u64>,
+    /// How far back each sync reads again: a row that is later is found by a sweep only.
+    pub overlap_secs: Option<u64>,
+    /// When the last finished sweep began.
+    pub swept: Option<Timestamp>,
+}
+
+/// Runs that are looked through for measures.
+const MEASURED_RUNS: usize = 200;
 
 /// Reads what is stored; takes no lock.
 pub async fn status<C: Clock>(
@@ -53,17 +78,31 @@ pub async fn status<C: Clock>(
     let connector = project.connector(pipeline)?;
     let mut store = project.store(pipeline).await?;
     let stored = store.peek(&pipeline.owner).await?;
-    let summaries =
-        if stored.is_some() { store.runs(&pipeline.owner, runs.max(1)).await? } else { Vec::new() };
+    let summaries = if stored.is_some() {
+        store.runs(&pipeline.owner, runs.max(MEASURED_RUNS)).await?
+    } else {
+        Vec::new()
+    };
     let rejects = if stored.is_some() { store.rejects(&pipeline.owner).await?.len() as u64 } else { 0 };
     let opened = stored.unwrap_or_default();
     let now = clock.now();
-    let streams = connector.streams.iter().map(|s| {
-        let checkpoint = opened.checkpoints.get(&s.name);
-        let data_through = checkpoint.and_then(Checkpoint::watermark);
-        let lag_secs = data_through.map(|t| now.since(t).as_secs());
-        StreamStatus { stream: s.name.clone(), phase: phase(checkpoint), data_through, lag_secs }
-    });
+    let streams: Vec<StreamStatus> = connector
+        .streams
+        .iter()
+        .map(|s| {
+            let checkpoint = opened.checkpoints.get(&s.name);
+            let data_through = checkpoint.and_then(Checkpoint::watermark);
+            let lag_secs = data_through.map(|t| now.since(t).as_secs());
+            let measured = measured(s, checkpoint, &summaries);
+            StreamStatus {
+                stream: s.name.clone(),
+                phase: phase(checkpoint),
+                data_through,
+                lag_secs,
+                measured,
+            }
+        })
+        .collect();
     let made = summaries.first().and_then(|s| s.get("rows_made_with")).and_then(|h| h.as_str());
     Ok(PipelineStatus {
         pipeline: pipeline.name.clone(),
@@ -72,9 +111,34 @@ pub async fn status<C: Clock>(
         commits: opened.commit_no,
         quarantined: rejects,
         next_due: pipeline.schedule.as_ref().and_then(|s| s.next_after(now)),
-        streams: streams.collect(),
+        streams,
         runs: summaries.into_iter().take(runs).collect(),
     })
+}
+
+fn measured(stream: &Stream, checkpoint: Option<&Checkpoint>, runs: &[serde_json::Value]) -> Measured {
+    let of_stream = |run: &serde_json::Value| {
+        let all = run.get("streams")?.as_array()?.iter();
+        all.filter_map(|s| serde_json::from_value::<StreamSummary>(s.clone()).ok())
+            .find(|s| s.stream == stream.name)
+    };
+    let all: Vec<StreamSummary> = runs.iter().filter_map(of_stream).collect();
+    let share = |s: &StreamSummary| Some(s.no_cursor? as f64 / s.read.max(1) as f64);
+    let swept = checkpoint.into_iter().flat_map(|c| &c.asides);
+    Measured {
+        no_cursor_share: all.iter().filter(|s| s.read > 0).find_map(share),
+        late: all.iter().map(|s| s.late).sum(),
+        late_max_secs: all.iter().filter_map(|s| s.late_max_secs).max(),
+        late_p99_secs: all.iter().filter_map(|s| s.late_p99_secs).max(),
+        overlap_secs: match &stream.cursor {
+            Cursor::Window { overlap, .. } => Some(overlap.as_secs()),
+            Cursor::Snapshot { .. } => None,
+        },
+        swept: swept
+            .filter(|a| matches!(a.errand, Errand::Sweep { .. }) && a.finished())
+            .map(|a| a.started)
+            .max(),
+    }
 }
 
 /// Where a stream stands, in words.
@@ -85,6 +149,7 @@ pub fn phase(checkpoint: Option<&Checkpoint>) -> String {
             let done = slices.iter().filter(|s| s.progress == Progress::Done).count();
             format!("first load, {done} of {} slices", slices.len())
         }
+        _ if checkpoint.is_some_and(|c| c.sweep().is_some()) => "in the middle of a sweep".into(),
         Some(Phase::Windows { open: Some(_), .. }) => "inside a window".into(),
         Some(Phase::Windows { open: None, .. }) => "up to date".into(),
         Some(Phase::Snapshot { complete: Some(_) }) => "scanned whole".into(),

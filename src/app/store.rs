@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Kind, Result},
     id::Owner,
     load::{
-        Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, StoredReject, lake::Lake,
+        Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredReject, lake::Lake,
         postgres::Postgres,
     },
     model,
@@ -104,6 +104,12 @@ impl Destination for Store {
     }
     async fn read(&mut self, entity: &Entity, layer: Layer) -> Result<Vec<RecordBatch>> {
         either!(self.read(entity, layer))
+    }
+    async fn each(&mut self, entity: &Entity, see: See<'_>) -> Result<()> {
+        either!(self.each(entity, see))
+    }
+    async fn seen(&mut self, stream: &str) -> Result<Vec<u128>> {
+        either!(self.seen(stream))
     }
     async fn raw_after(&mut self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
         either!(self.raw_after(stream, after))

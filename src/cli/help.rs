@@ -4,9 +4,10 @@ use clap::Command;
 use std::fmt::Write as _;
 
 /// Every command once, in the order in which one needs them.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     ("Start", &["demo", "init", "check", "plan"]),
     ("Sync", &["sync", "run", "status"]),
+    ("Proof and repair", &["verify", "sweep", "backfill"]),
     ("Data", &["query", "export", "schema", "quarantine", "rebuild"]),
     ("More", &["state", "connectors", "simulate", "completions"]),
 ];

@@ -1,7 +1,9 @@
 //! Unified tables: what a column is called, what it holds, what happens to a bad value.
 //!
 //! Arrow schema, Postgres DDL and data dictionary all derive from here. Knows nothing of providers.
+mod month;
 mod raw;
+pub use month::Month;
 pub use raw::load;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};

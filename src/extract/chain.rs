@@ -3,7 +3,12 @@
 //! The scan ends where a page names no next one. That it left nothing out is for the reader of the records to say, who
 //! sees their order; here it is only proven that no page was lost, repeated, or asked for anew. A new run starts at the
 //! first page.
-use super::{Limits, Proof, Scan, lane::Accepted, snapshot::completed, walk::Walk};
+use super::{
+    Limits, Proof, Scan,
+    lane::{Accepted, Reached},
+    snapshot::completed,
+    walk::Walk,
+};
 use crate::{
     checkpoint::{Checkpoint, Phase, Progress, Slice},
     decode::Page,
@@ -72,7 +77,7 @@ impl Chain {
         let asked_at = *self.asked_at.get_or_insert(page.asked_at.minus(self.spec.lag));
         let unchanged = Phase::Snapshot { complete: self.complete };
         if !self.walk.done() {
-            return Ok(Accepted { phase: unchanged, scan: Some(Scan::Page), end: false });
+            return Ok(Accepted { reached: Reached::Phase(unchanged), scan: Some(Scan::Page), end: false });
         }
         let (proof, phase) = if self.restarted {
             let why = "a page token grew too old, so the scan began anew".to_owned();
@@ -81,6 +86,6 @@ impl Chain {
             (Proof::Walked, Phase::Snapshot { complete: Some(self.signpost) })
         };
         let scan = Scan::End { asked_at, proof, otherwise: Box::new(stored(unchanged)) };
-        Ok(Accepted { phase, scan: Some(scan), end: true })
+        Ok(Accepted { reached: Reached::Phase(phase), scan: Some(scan), end: true })
     }
 }

@@ -44,6 +44,10 @@ impl Fault {
         self.context.push((key, value.to_string()));
         self
     }
+    /// The status of the answer, when there was one.
+    pub(super) fn status(&self) -> Option<&str> {
+        self.context.iter().find(|(key, _)| *key == "status").map(|(_, value)| value.as_str())
+    }
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

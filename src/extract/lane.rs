@@ -1,13 +1,16 @@
 //! One stream in one run: its plan, and which of its requests may go next.
 use super::{
-    Emitted, Options, Scan, StreamStart,
+    AsideStart, Emitted, Options, Scan, StreamStart,
+    aside::Errands,
     chain::{self, Chain},
+    fetch::Fetching,
+    request::Account,
     retry::Strikes,
     snapshot::{self, Scanning},
     window::{self, Windows},
 };
 use crate::{
-    checkpoint::{Checkpoint, FORMAT, Phase},
+    checkpoint::{Aside, Checkpoint, Errand, FORMAT, Phase},
     decode::{Envelope, Page},
     error::{Error, Kind, Result},
     manifest::{Connector, Cursor, Paging, Stream, TimeUnit},
@@ -76,9 +79,16 @@ pub(super) fn pick<'a>(turns: impl Iterator<Item = (usize, &'a Turn)>, at: Durat
 
 /// What a page did to its stream.
 pub(super) struct Accepted {
-    pub(super) phase: Phase,
+    pub(super) reached: Reached,
     pub(super) scan: Option<Scan>,
     pub(super) end: bool,
+}
+
+/// What moved in the checkpoint; the rest of it stays.
+pub(super) enum Reached {
+    Phase(Phase),
+    /// None: it is finished.
+    Aside(Option<Aside>),
 }
 
 /// One stream in one run.
@@ -96,6 +106,8 @@ pub(super) struct Lane {
     pub(super) fresh: Option<Timestamp>,
     hash: String,
     stored: Option<Checkpoint>,
+    /// What to read beside the live windows, instead of them.
+    aside: Option<Aside>,
     spec: Spec,
     work: Option<Work>,
 }
@@ -112,6 +124,8 @@ enum Work {
     Window(Windows),
     Snapshot(Scanning),
     Chain(Chain),
+    Aside(Errands),
+    Fetch(Fetching),
 }
 
 impl Lane {
@@ -133,11 +147,28 @@ impl Lane {
             fresh: checkpoint.as_ref().and_then(Checkpoint::watermark),
             hash: connector.hash.clone(),
             stored: checkpoint,
+            aside: None,
             spec,
             work: None,
         })
     }
-    /// Plans the run, once the anchor is known. Some: there is nothing to ask, only this to store.
+    /// A lane beside the live windows. Fails `Invalid` on a snapshot stream, and when single records are asked for and
+    /// the connector does not say how.
+    pub(super) fn aside(connector: &Connector, account: &Account, start: AsideStart) -> Result<Self> {
+        let AsideStart { stream, mut stored, aside } = start;
+        stored.asides.retain(|other| !other.errand.same_kind(&aside.errand));
+        let url = account.url(&stream.path)?;
+        let live = StreamStart { stream: Arc::clone(&stream), checkpoint: Some(stored) };
+        let mut lane = Self::new(connector, url, live)?;
+        if let Errand::Ids { left } = &aside.errand {
+            let fetching = Fetching::new(account, &stream, left)?;
+            lane.envelope = fetching.envelope();
+            lane.work = Some(Work::Fetch(fetching));
+        }
+        lane.aside = Some(aside);
+        Ok(lane)
+    }
+    /// Plans the run, once the anchor is known. Some: this is to be stored before anything is asked.
     /// Fails `Invalid` when the stored checkpoint does not fit the stream.
     pub(super) fn open(
         &mut self,
@@ -145,31 +176,50 @@ impl Lane {
         anchor: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Emitted>> {
-        let stored = self.stored.take();
-        if stored.as_ref().is_some_and(|c| c.format > FORMAT) {
+        if self.stored.as_ref().is_some_and(|c| c.format > FORMAT) {
             return Err(Error::new(Kind::Invalid, "the stored checkpoint was written by a newer release")
                 .hint("use that release, or reset the stream's checkpoint"));
         }
-        let trusted = stored.as_ref().is_some_and(|c| c.connector_hash == self.hash);
-        let phase = stored.as_ref().map(|c| &c.phase);
-        let work = match self.spec.clone() {
-            Spec::Window(spec) => Work::Window(Windows::open(spec, options, anchor, now, phase, trusted)?),
-            Spec::Snapshot(spec) => Work::Snapshot(Scanning::open(spec, &options.limits, anchor, phase)?),
-            Spec::Chain(spec) => Work::Chain(Chain::open(spec, &options.limits, anchor, phase)?),
+        let stored = self.stored.as_ref();
+        let trusted = stored.is_some_and(|c| c.connector_hash == self.hash);
+        let phase = stored.map(|c| &c.phase);
+        let work = match (self.work.take(), self.aside.clone(), self.spec.clone()) {
+            (Some(work), ..) => work,
+            (None, Some(aside), Spec::Window(spec)) => {
+                Work::Aside(Errands::open(spec, options, anchor, now, aside, &self.hash))
+            }
+            (None, Some(_), Spec::Snapshot(_) | Spec::Chain(_)) => {
+                return Err(Error::new(Kind::Invalid, "every sync reads this stream whole")
+                    .hint("run `tidegate sync`: there is nothing that it does not show"));
+            }
+            (None, None, Spec::Window(spec)) => {
+                Work::Window(Windows::open(spec, options, anchor, now, phase, trusted)?)
+            }
+            (None, None, Spec::Snapshot(spec)) => {
+                Work::Snapshot(Scanning::open(spec, &options.limits, anchor, phase)?)
+            }
+            (None, None, Spec::Chain(spec)) => {
+                Work::Chain(Chain::open(spec, &options.limits, anchor, phase)?)
+            }
         };
-        let idle = match &work {
-            Work::Window(windows) if windows.ended() => Some(windows.phase()),
-            Work::Window(_) | Work::Snapshot(_) | Work::Chain(_) => None,
+        let (reached, end) = match &work {
+            Work::Window(windows) if windows.ended() => (Some(Reached::Phase(windows.phase())), true),
+            Work::Fetch(fetching) if fetching.ended() => (Some(Reached::Aside(None)), true),
+            // That it has begun is stored, so that a run that is cut short knows which streams are left.
+            Work::Aside(errands) => (Some(errands.reached()), false),
+            Work::Window(_) | Work::Snapshot(_) | Work::Chain(_) | Work::Fetch(_) => (None, false),
         };
         self.work = Some(work);
-        self.ended = idle.is_some();
-        Ok(idle.map(|phase| self.emitted(None, Accepted { phase, scan: None, end: true })))
+        self.ended = end;
+        Ok(reached.map(|reached| self.emitted(None, Accepted { reached, scan: None, end })))
     }
     pub(super) fn pick(&self, at: Duration) -> Pick {
         match &self.work {
             Some(Work::Window(windows)) => windows.pick(at),
             Some(Work::Snapshot(scan)) => pick(std::iter::once((0, &scan.turn)), at),
             Some(Work::Chain(chain)) => pick(std::iter::once((0, &chain.walk.turn)), at),
+            Some(Work::Aside(errands)) => errands.walks.pick(at),
+            Some(Work::Fetch(fetching)) => fetching.pick(at),
             None => Pick::AfterReply,
         }
     }
@@ -178,6 +228,8 @@ impl Lane {
             Some(Work::Window(windows)) => windows.turn(walk),
             Some(Work::Snapshot(scan)) => Some(&mut scan.turn),
             Some(Work::Chain(chain)) => Some(&mut chain.walk.turn),
+            Some(Work::Aside(errands)) => errands.walks.turn(walk),
+            Some(Work::Fetch(fetching)) => fetching.turn(walk),
             None => None,
         }
     }
@@ -185,7 +237,33 @@ impl Lane {
     pub(super) fn refused(&mut self, walk: usize) -> bool {
         match &mut self.work {
             Some(Work::Window(windows)) => windows.refused(walk),
-            Some(Work::Snapshot(_) | Work::Chain(_)) | None => false,
+            Some(Work::Aside(errands)) => errands.walks.refused(walk),
+            Some(Work::Snapshot(_) | Work::Chain(_) | Work::Fetch(_)) | None => false,
+        }
+    }
+    /// What to store when the provider says that there is no such record. None: nothing of the kind was asked.
+    pub(super) fn absent(&mut self, walk: usize) -> Option<Emitted> {
+        let Some(Work::Fetch(fetching)) = &mut self.work else { return None };
+        let id = fetching.answered(walk)?;
+        let accepted = self.fetched();
+        self.ended = accepted.end;
+        Some(Emitted { absent: Some(id), ..self.emitted(None, accepted) })
+    }
+    fn fetched(&self) -> Accepted {
+        let left = match &self.work {
+            Some(Work::Fetch(fetching)) => fetching.left(),
+            _ => Vec::new(),
+        };
+        let end = left.is_empty();
+        let rest = |aside: &Aside| Aside { errand: Errand::Ids { left }, ..aside.clone() };
+        let reached = Reached::Aside(self.aside.as_ref().filter(|_| !end).map(rest));
+        Accepted { reached, scan: None, end }
+    }
+    /// Where a request goes.
+    pub(super) fn place(&self, walk: usize) -> String {
+        match &self.work {
+            Some(Work::Fetch(fetching)) => fetching.url(walk),
+            _ => self.url.clone(),
         }
     }
     /// Everything but the URL.
@@ -195,6 +273,8 @@ impl Lane {
             Some(Work::Window(windows)) => query.extend(windows.query(walk, now)),
             Some(Work::Snapshot(scan)) => query.extend(scan.query()),
             Some(Work::Chain(chain)) => query.extend(chain.query(now)),
+            Some(Work::Aside(errands)) => query.extend(errands.query(walk, now)),
+            Some(Work::Fetch(_)) => query.clear(),
             None => {}
         }
         query
@@ -204,25 +284,49 @@ impl Lane {
         if let Some(turn) = self.turn(walk) {
             turn.answered();
         }
-        let hash = &self.hash;
+        let (hash, stored) = (&self.hash, self.stored.as_ref());
         let accepted = match &mut self.work {
             Some(Work::Window(windows)) => windows.accept(walk, &page, now)?,
-            Some(Work::Snapshot(scan)) => scan.accept(&page, |phase| checkpoint(hash, phase))?,
-            Some(Work::Chain(chain)) => chain.accept(&page, now, |phase| checkpoint(hash, phase))?,
+            Some(Work::Snapshot(scan)) => {
+                scan.accept(&page, |phase| checkpoint(hash, stored, Reached::Phase(phase)))?
+            }
+            Some(Work::Chain(chain)) => {
+                chain.accept(&page, now, |phase| checkpoint(hash, stored, Reached::Phase(phase)))?
+            }
+            Some(Work::Aside(errands)) => {
+                errands.accept(walk, &page, now, |aside| checkpoint(hash, stored, Reached::Aside(aside)))?
+            }
+            Some(Work::Fetch(fetching)) => {
+                fetching.answered(walk);
+                self.fetched()
+            }
             None => return Err(Error::new(Kind::Bug, "a page came before the plan")),
         };
         self.ended = accepted.end;
         Ok(self.emitted(Some(page), accepted))
     }
     fn emitted(&self, page: Option<Page>, accepted: Accepted) -> Emitted {
-        let Accepted { phase, scan, end } = accepted;
-        let checkpoint = checkpoint(&self.hash, phase);
-        Emitted { stream: self.stream.name.clone(), page, checkpoint, scan, end }
+        let Accepted { reached, scan, end } = accepted;
+        let checkpoint = checkpoint(&self.hash, self.stored.as_ref(), reached);
+        Emitted { stream: self.stream.name.clone(), page, checkpoint, scan, absent: None, end }
     }
 }
 
-fn checkpoint(hash: &str, phase: Phase) -> Checkpoint {
-    Checkpoint { format: FORMAT, connector_hash: hash.to_owned(), phase }
+/// The stored checkpoint, with what was reached in its place.
+fn checkpoint(hash: &str, stored: Option<&Checkpoint>, reached: Reached) -> Checkpoint {
+    match (reached, stored) {
+        (Reached::Phase(phase), _) => {
+            let asides = stored.map(|c| c.asides.clone()).unwrap_or_default();
+            Checkpoint { asides, ..Checkpoint::new(hash, phase) }
+        }
+        (Reached::Aside(aside), Some(stored)) => {
+            let mut next = stored.clone();
+            next.asides.extend(aside);
+            next
+        }
+        // A lane beside the live windows always begins at a stored checkpoint.
+        (Reached::Aside(_), None) => Checkpoint::new(hash, Phase::Snapshot { complete: None }),
+    }
 }
 
 fn spec(stream: &Stream) -> Result<Spec> {

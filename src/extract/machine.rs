@@ -2,7 +2,7 @@
 //!
 //! Pure: `step` says what to do, `reply` takes an answer in.
 use super::{
-    Facts, Options, Setup, Step, StreamStart, Ticket,
+    AsideStart, Facts, Options, Setup, Step, StreamStart, Ticket,
     budget::{Budget, Leave},
     fault::Fault,
     lane::{Lane, Pick, Turn, pick},
@@ -74,13 +74,25 @@ impl Machine {
     /// A run over `streams`; without streams there is nothing to do. Fails `Invalid` when an input is missing or
     /// unfit, a template names something unknown, or a stream's paging does not go with its cursor.
     pub fn new(setup: Setup, streams: Vec<StreamStart>) -> Result<Self> {
+        Self::with(setup, |connector, account| {
+            let lane = |start: StreamStart| Lane::new(connector, account.url(&start.stream.path)?, start);
+            streams.into_iter().map(lane).collect()
+        })
+    }
+
+    /// A run beside the live windows of these streams. Fails as `new` does, and `Invalid` for a stream that cannot be
+    /// read in this way.
+    pub fn aside(setup: Setup, streams: Vec<AsideStart>) -> Result<Self> {
+        Self::with(setup, |connector, account| {
+            streams.into_iter().map(|start| Lane::aside(connector, account, start)).collect()
+        })
+    }
+
+    fn with(setup: Setup, lanes: impl FnOnce(&Connector, &Account) -> Result<Vec<Lane>>) -> Result<Self> {
         let Setup { connector, inputs, base_url, seed, options } = setup;
         let account = Account::new(&connector, &inputs, base_url.as_deref())?;
         let probe = Probe { url: account.url(&connector.probe.path)?, turn: Turn::default(), passed: false };
-        let lanes = streams
-            .into_iter()
-            .map(|start| Lane::new(&connector, account.url(&start.stream.path)?, start))
-            .collect::<Result<_>>()?;
+        let lanes = lanes(&connector, &account)?;
         Ok(Self {
             budget: Budget::new(&connector.budget),
             connector,
@@ -149,6 +161,13 @@ impl Machine {
                 self.follow(flight.whose, verdict, reach, at);
             }
             Outcome::Final(fault) => {
+                if fault.status() == Some("404")
+                    && let Whose::Walk { lane, walk } = flight.whose
+                    && let Some(emitted) = self.lanes.get_mut(lane).and_then(|lane| lane.absent(walk))
+                {
+                    self.budget.succeeded(at);
+                    return self.out.push_back(Step::Emit(Box::new(emitted)));
+                }
                 let restarted = match flight.whose {
                     Whose::Probe => false,
                     Whose::Walk { lane, walk } => {
@@ -209,7 +228,7 @@ impl Machine {
                 Some(lane) => {
                     lane.requests += 1;
                     lane.served = self.sent;
-                    (Some(lane.stream.name.clone()), lane.url.clone(), lane.query(walk, now))
+                    (Some(lane.stream.name.clone()), lane.place(walk), lane.query(walk, now))
                 }
                 None => return Step::Idle,
             },

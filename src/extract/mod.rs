@@ -2,9 +2,11 @@
 //!
 //! One [`Machine`] per connection owns its streams, slices, pages, retries and rate budget. Absent on purpose: async,
 //! clocks, sockets, randomness (jitter comes from a seed), destinations, and the meaning of records.
+mod aside;
 mod budget;
 mod chain;
 mod fault;
+mod fetch;
 mod lane;
 mod machine;
 mod request;
@@ -15,7 +17,7 @@ mod walk;
 mod window;
 
 use crate::{
-    checkpoint::Checkpoint,
+    checkpoint::{Aside, Checkpoint},
     decode::Page,
     error::Error,
     manifest::{Connector, Stream},
@@ -128,6 +130,16 @@ pub struct StreamStart {
     pub checkpoint: Option<Checkpoint>,
 }
 
+/// A stream to read beside its live windows, and how far that is.
+pub struct AsideStart {
+    /// One of the connector's.
+    pub stream: Arc<Stream>,
+    /// As the destination stores it: its phase stays as it is, and so does what else is read aside.
+    pub stored: Checkpoint,
+    /// What to read. Without slices it is planned when the machine starts.
+    pub aside: Aside,
+}
+
 /// Names one request until its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
@@ -177,8 +189,10 @@ pub struct Emitted {
     pub page: Option<Page>,
     /// To store once this and all earlier emitted pages of the stream are durable.
     pub checkpoint: Checkpoint,
-    /// Set on every page of a snapshot stream.
+    /// Set on every page of a snapshot stream, and on the last one of a sweep.
     pub scan: Option<Scan>,
+    /// The provider says that there is no record of this id.
+    pub absent: Option<String>,
     /// Last emission of the stream in this run.
     pub end: bool,
 }
@@ -204,8 +218,8 @@ pub enum Scan {
 pub enum Proof {
     /// The same on every page. The scan is complete when exactly so many distinct keys were seen.
     Total(u64),
-    /// Every page was named by the one before, and the last names none. Nothing was left out when the records came in
-    /// the order of a field that never changes.
+    /// Every page was named by the one before, and the last names none. A sweep asked for an order that does not change;
+    /// of a scan the records must show that they came in the order of a field that never changes.
     Walked,
     /// The table moved under the scan: rows count, missing rows mean nothing. One sentence says what moved.
     Broken(String),

@@ -11,6 +11,8 @@ use crate::{
 use std::{collections::BTreeMap, fmt::Write};
 
 const BASIC: &str = "Basic ";
+/// Where the id goes in the path of a single record.
+const ID_PLACE: &str = "{id}";
 
 /// One account of a provider.
 #[derive(Debug)]
@@ -72,6 +74,11 @@ impl Account {
         let path = render(path, &self.texts)?;
         let slash = if path.starts_with('/') || path.is_empty() { "" } else { "/" };
         Ok(format!("{}{slash}{path}", self.base))
+    }
+    /// The same of a path with a place `{id}`.
+    pub(super) fn url_of(&self, path: &Template, id: &str) -> Result<String> {
+        fit_for_url("id", InputKind::Text, id)?;
+        self.url(&Template(path.0.replace(ID_PLACE, &encoded(id))))
     }
     pub(super) fn request(&self, url: &str, query: Vec<(String, String)>) -> Request {
         Request { url: url.to_owned(), query, headers: self.headers.clone() }

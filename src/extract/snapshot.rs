@@ -4,7 +4,7 @@
 //! is a proof only when the stated total never moved and the pages add up to it. A new run starts at the first page.
 use super::{
     Limits, Proof, Scan,
-    lane::{Accepted, Turn},
+    lane::{Accepted, Reached, Turn},
     walk::drift,
 };
 use crate::{
@@ -90,7 +90,7 @@ impl Scanning {
         let end = records == 0 || self.rows == total || (short && self.rows > total);
         let unchanged = Phase::Snapshot { complete: self.complete };
         if !end {
-            return Ok(Accepted { phase: unchanged, scan: Some(Scan::Page), end });
+            return Ok(Accepted { reached: Reached::Phase(unchanged), scan: Some(Scan::Page), end });
         }
         self.turn = Turn::over();
         let proof = self.proof();
@@ -99,7 +99,7 @@ impl Scanning {
             Proof::Walked | Proof::Broken(_) => unchanged.clone(),
         };
         let scan = Scan::End { asked_at, proof, otherwise: Box::new(stored(unchanged)) };
-        Ok(Accepted { phase, scan: Some(scan), end })
+        Ok(Accepted { reached: Reached::Phase(phase), scan: Some(scan), end })
     }
     fn note_total(&mut self, stated: Option<u64>) {
         let why = match (stated, self.total) {

@@ -1,7 +1,10 @@
 //! One slice, page by page: what the next page is called, and whether an answer may be followed.
 //!
 //! Not here: bounds (`window.rs`), retries (`retry.rs`).
-use super::{Limits, lane::Turn};
+use super::{
+    Limits,
+    lane::{Pick, Turn, pick},
+};
 use crate::{
     checkpoint::{Progress, Slice},
     decode::Page,
@@ -26,6 +29,47 @@ pub(super) struct Walk {
     /// then name one, unless rows left the slice meanwhile. If even one record is a full page without a next one, the
     /// token is not where the connector says, and everything after the first page would be lost.
     doubts: u32,
+}
+
+/// The walks of one stream.
+#[derive(Debug)]
+pub(super) struct Walks(pub(super) Vec<Walk>);
+
+impl Walks {
+    /// Continues each slice. `trusted`: stored tokens come from the same connector file.
+    pub(super) fn resume(slices: Vec<Slice>, trusted: bool, now: Timestamp, age_max: Duration) -> Self {
+        let mut all: Vec<Walk> = slices.into_iter().map(Walk::new).collect();
+        for walk in &mut all {
+            if trusted {
+                walk.distrust_old(now, age_max);
+            } else if !walk.done() {
+                walk.restart();
+            }
+        }
+        Self(all)
+    }
+    pub(super) fn done(&self) -> bool {
+        self.0.iter().all(Walk::done)
+    }
+    pub(super) fn slices(&self) -> Vec<Slice> {
+        self.0.iter().map(|w| w.slice.clone()).collect()
+    }
+    /// Walks already begun go first, so that their tokens stay young.
+    pub(super) fn pick(&self, at: Duration) -> Pick {
+        let begun = self.0.iter().enumerate().filter(|(_, w)| w.begun());
+        let fresh = self.0.iter().enumerate().filter(|(_, w)| !w.begun());
+        pick(begun.chain(fresh).map(|(i, w)| (i, &w.turn)), at)
+    }
+    pub(super) fn turn(&mut self, walk: usize) -> Option<&mut Turn> {
+        self.0.get_mut(walk).map(|w| &mut w.turn)
+    }
+    /// True when the refusal was the fault of an old token and the walk starts over.
+    pub(super) fn refused(&mut self, walk: usize) -> bool {
+        self.0.get_mut(walk).is_some_and(Walk::refused)
+    }
+    pub(super) fn get(&mut self, walk: usize) -> Result<&mut Walk> {
+        self.0.get_mut(walk).ok_or_else(|| Error::new(Kind::Bug, "a page of no walk"))
+    }
 }
 
 impl Walk {

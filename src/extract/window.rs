@@ -4,8 +4,8 @@
 //! slices share their border second: what is read twice merges, what is read by nobody is lost.
 use super::{
     Limits, Options,
-    lane::{Accepted, Pick, Turn, pick},
-    walk::Walk,
+    lane::{Accepted, Pick, Reached, Turn},
+    walk::{Walk, Walks},
 };
 use crate::{
     checkpoint::{Phase, Progress, Slice},
@@ -31,6 +31,47 @@ pub(super) struct Spec {
     pub(super) size: PageSize,
 }
 
+/// Which field bounds a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// The field that first loads are sliced by, and nothing where there are no bounds.
+    Created,
+    /// The modification time.
+    Modified,
+}
+
+impl Spec {
+    /// Everything of a request but its fixed parameters.
+    pub(super) fn query(
+        &self,
+        by: By,
+        walks: &mut Walks,
+        walk: usize,
+        now: Timestamp,
+        token_age: Duration,
+    ) -> Vec<(String, String)> {
+        let mut query: Vec<_> = self.sort.clone().into_iter().collect();
+        if let Ok(walk) = walks.get(walk) {
+            walk.distrust_old(now, token_age);
+            query.extend(self.filter(by, &walk.slice));
+            query.extend(walk.query(&self.size, &self.token));
+        }
+        query
+    }
+    /// The filter of a slice.
+    fn filter(&self, by: By, slice: &Slice) -> Option<(String, String)> {
+        let send = match (by, &self.slices) {
+            (By::Modified, _) => &self.send,
+            (By::Created, Some(slices)) if slice.absent => return slices.absent.clone(),
+            (By::Created, Some(slices)) if slice.from.or(slice.to).is_some() => &slices.send,
+            (By::Created, _) => return None,
+        };
+        let from = slice.from.map_or(0, Timestamp::secs);
+        let to = slice.to.map_or(FAR_SECS, Timestamp::secs);
+        Some((send.clone(), format!("[{from},{to}]")))
+    }
+}
+
 /// A windowed stream at work.
 #[derive(Debug)]
 pub(super) struct Windows {
@@ -39,7 +80,7 @@ pub(super) struct Windows {
     /// This run's signpost: whole seconds, never later than our clock minus the lag.
     to: Timestamp,
     stage: Stage,
-    walks: Vec<Walk>,
+    walks: Walks,
 }
 
 #[derive(Debug)]
@@ -79,75 +120,59 @@ impl Windows {
                     .hint("reset the stream's checkpoint, so that it is read anew"));
             }
         };
-        let mut walks: Vec<Walk> = slices.into_iter().map(Walk::new).collect();
-        for walk in &mut walks {
-            if trusted {
-                walk.distrust_old(now, options.limits.token_age);
-            } else if !walk.done() {
-                walk.restart();
-            }
-        }
+        let walks = Walks::resume(slices, trusted, now, options.limits.token_age);
         let mut windows = Self { spec, limits: options.limits.clone(), to, stage, walks };
         windows.settle();
         Ok(windows)
     }
     pub(super) fn ended(&self) -> bool {
-        self.walks.is_empty()
+        self.walks.0.is_empty()
     }
     pub(super) fn phase(&self) -> Phase {
         match self.stage {
-            Stage::First { signpost } => {
-                Phase::FirstLoad { signpost, slices: self.walks.iter().map(|w| w.slice.clone()).collect() }
-            }
+            Stage::First { signpost } => Phase::FirstLoad { signpost, slices: self.walks.slices() },
             Stage::Window { watermark } => {
-                Phase::Windows { watermark, open: self.walks.first().map(|w| w.slice.clone()) }
+                Phase::Windows { watermark, open: self.walks.0.first().map(|w| w.slice.clone()) }
             }
         }
     }
-    /// Walks already begun go first, so that their tokens stay young.
     pub(super) fn pick(&self, at: Duration) -> Pick {
-        let begun = self.walks.iter().enumerate().filter(|(_, w)| w.begun());
-        let fresh = self.walks.iter().enumerate().filter(|(_, w)| !w.begun());
-        pick(begun.chain(fresh).map(|(i, w)| (i, &w.turn)), at)
+        self.walks.pick(at)
     }
     pub(super) fn turn(&mut self, walk: usize) -> Option<&mut Turn> {
-        self.walks.get_mut(walk).map(|w| &mut w.turn)
+        self.walks.turn(walk)
     }
-    /// True when the refusal was the fault of an old token and the walk starts over.
     pub(super) fn refused(&mut self, walk: usize) -> bool {
-        self.walks.get_mut(walk).is_some_and(Walk::refused)
+        self.walks.refused(walk)
     }
     pub(super) fn query(&mut self, walk: usize, now: Timestamp) -> Vec<(String, String)> {
-        let mut query: Vec<_> = self.spec.sort.clone().into_iter().collect();
-        if let Some(walk) = self.walks.get_mut(walk) {
-            walk.distrust_old(now, self.limits.token_age);
-            query.extend(filter(&self.spec, &self.stage, &walk.slice));
-            query.extend(walk.query(&self.spec.size, &self.spec.token));
-        }
-        query
+        let by = match self.stage {
+            Stage::First { .. } => By::Created,
+            Stage::Window { .. } => By::Modified,
+        };
+        self.spec.query(by, &mut self.walks, walk, now, self.limits.token_age)
     }
     pub(super) fn accept(&mut self, walk: usize, page: &Page, now: Timestamp) -> Result<Accepted> {
-        let found = self.walks.get_mut(walk).ok_or_else(|| Error::new(Kind::Bug, "a page of no walk"))?;
-        found.advance(page, &self.spec.size, &self.limits, now)?;
+        self.walks.get(walk)?.advance(page, &self.spec.size, &self.limits, now)?;
         self.settle();
-        Ok(Accepted { phase: self.phase(), scan: None, end: self.ended() })
+        Ok(Accepted { reached: Reached::Phase(self.phase()), scan: None, end: self.ended() })
     }
     /// When all walks are done: the watermark moves to what they promised, and if that is before this run's
     /// signpost, one more window follows.
     fn settle(&mut self) {
-        if !self.walks.iter().all(Walk::done) {
+        if !self.walks.done() {
             return;
         }
         let reached = match self.stage {
             Stage::First { signpost } => signpost,
             Stage::Window { watermark } => {
-                self.walks.first().and_then(|w| w.slice.to).unwrap_or(watermark).max(watermark)
+                self.walks.0.first().and_then(|w| w.slice.to).unwrap_or(watermark).max(watermark)
             }
         };
         self.stage = Stage::Window { watermark: reached };
-        self.walks.clear();
+        self.walks.0.clear();
         if self.to > reached {
-            self.walks.push(Walk::new(window(reached, self.spec.overlap, self.to)));
+            self.walks.0.push(Walk::new(window(reached, self.spec.overlap, self.to)));
         }
     }
 }
@@ -158,7 +183,7 @@ fn window(watermark: Timestamp, overlap: Duration, to: Timestamp) -> Slice {
     slice(Some(from), Some(to.max(watermark)))
 }
 
-fn slice(from: Option<Timestamp>, to: Option<Timestamp>) -> Slice {
+pub(super) fn slice(from: Option<Timestamp>, to: Option<Timestamp>) -> Slice {
     Slice { from, to, absent: false, progress: Progress::Start }
 }
 
@@ -173,7 +198,7 @@ fn fits(spec: &Spec, slices: &[Slice]) -> bool {
 }
 
 /// The slices of a first load: together they hold every row, except those before `options.start`.
-fn cut(slices: Option<&Slices>, options: &Options, signpost: Timestamp) -> Vec<Slice> {
+pub(super) fn cut(slices: Option<&Slices>, options: &Options, signpost: Timestamp) -> Vec<Slice> {
     let Some(spec) = slices.filter(|_| options.slices || options.start.is_some()) else {
         return vec![slice(None, None)];
     };
@@ -206,17 +231,4 @@ fn cut(slices: Option<&Slices>, options: &Options, signpost: Timestamp) -> Vec<S
 
 fn ceil(a: i64, b: i64) -> i64 {
     a / b + i64::from(a % b != 0)
-}
-
-/// The filter of a slice: none for the serial first load, the slicing field else, the modification time in windows.
-fn filter(spec: &Spec, stage: &Stage, slice: &Slice) -> Option<(String, String)> {
-    let send = match (stage, &spec.slices) {
-        (Stage::Window { .. }, _) => &spec.send,
-        (Stage::First { .. }, Some(slices)) if slice.absent => return slices.absent.clone(),
-        (Stage::First { .. }, Some(slices)) if slice.from.or(slice.to).is_some() => &slices.send,
-        (Stage::First { .. }, _) => return None,
-    };
-    let from = slice.from.map_or(0, Timestamp::secs);
-    let to = slice.to.map_or(FAR_SECS, Timestamp::secs);
-    Some((send.clone(), format!("[{from},{to}]")))
 }

@@ -4,9 +4,11 @@
 //! providers, HTTP or mappings.
 mod fold;
 pub mod lake;
+mod late;
 pub mod memory;
 
 pub use crate::normalize::Rows;
+pub use late::{Due, Late};
 pub mod postgres;
 use crate::{
     checkpoint::Checkpoint,
@@ -74,6 +76,19 @@ pub struct Commit {
     pub as_of: Option<i64>,
     /// Quarantined records that this commit redrives, by `StoredReject::id`: marked resolved in the same act.
     pub resolves: Vec<String>,
+    /// Keys that the stream's unfinished sweep saw since its last commit, as `key_hash`. Kept until a commit of the
+    /// stream whose checkpoint does not go on with that sweep.
+    pub seen: Vec<u128>,
+    /// What an earlier read asked for already: changed rows that were due then are counted as late.
+    pub due: Option<Due>,
+}
+
+impl Commit {
+    /// Whether the sweep of the stored checkpoint goes on in this one's: what it saw stays. Else that is let go of.
+    fn goes_on_sweeping(&self, stored: Option<&Checkpoint>) -> bool {
+        let before = stored.and_then(Checkpoint::sweep).map(|s| s.started);
+        before.is_some() && before == self.checkpoint.sweep().map(|s| s.started)
+    }
 }
 
 /// What a commit did.
@@ -91,7 +106,12 @@ pub struct Committed {
     pub child_changes: u64,
     /// Bytes written to files, or sent to the server.
     pub bytes: u64,
+    /// Changed main rows that were due before.
+    pub late: Late,
 }
+
+/// Is shown rows, batch by batch.
+pub type See<'a> = &'a mut (dyn FnMut(RecordBatch) -> Result<()> + Send);
 
 /// Which copy of an entity to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +170,11 @@ pub trait Destination: Send {
         entity: &Entity,
         layer: Layer,
     ) -> impl Future<Output = Result<Vec<RecordBatch>>> + Send;
+    /// Shows every current row of an entity of the opened connection, in batches and in no order. Memory does not grow
+    /// with the table. Fails with what `see` fails.
+    fn each(&mut self, entity: &Entity, see: See<'_>) -> impl Future<Output = Result<()>> + Send;
+    /// Keys that the stream's unfinished sweep saw so far, of the opened connection.
+    fn seen(&mut self, stream: &str) -> impl Future<Output = Result<Vec<u128>>> + Send;
     /// The stream's stored bodies of the first commit after `after` that stored any; None at the end.
     fn raw_after(
         &mut self,

@@ -166,6 +166,8 @@ pub struct Stream {
     pub records: String,
     /// Fixed parameters of every list request.
     pub query: Vec<(String, String)>,
+    /// How one record is asked for by its key, where that is possible.
+    pub get: Option<Get>,
     /// Field holding the key; a text field of `record`.
     pub key: String,
     /// Field holding the provider's version; an int field of `record`.
@@ -184,6 +186,15 @@ pub struct Stream {
     pub record: Struct,
     /// The first is the main entity (one row per record); others are its child entities.
     pub feeds: Vec<Feed>,
+}
+
+/// How one record is asked for.
+#[derive(Clone, Debug)]
+pub struct Get {
+    /// Below the base URL, with the place `{id}`.
+    pub path: Template,
+    /// JSON pointer to the record in the answer.
+    pub record: String,
 }
 
 /// One mapping of a stream.

@@ -99,6 +99,7 @@ pub(super) struct Probe {
 #[serde(deny_unknown_fields)]
 pub(super) struct Stream {
     pub(super) list: List,
+    pub(super) get: Option<Get>,
     pub(super) key: Spanned<String>,
     pub(super) version: Option<Spanned<String>>,
     pub(super) updated: Option<Spanned<String>>,
@@ -117,6 +118,13 @@ pub(super) struct List {
     pub(super) records: Spanned<String>,
     #[serde(default)]
     pub(super) query: Pairs<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Get {
+    pub(super) path: Spanned<String>,
+    pub(super) record: Spanned<String>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -241,6 +249,7 @@ mod tests {
             ("probe", keys::<Probe>()),
             ("stream", keys::<Stream>()),
             ("list", keys::<List>()),
+            ("get", keys::<Get>()),
             ("page", keys::<Page>()),
             ("page_size", keys::<PageSize>()),
             ("cursor", keys::<Cursor>()),

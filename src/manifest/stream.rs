@@ -1,6 +1,6 @@
 //! One stream of connector.yaml: paging, cursor, key fields and the unified tables it feeds.
 use super::{
-    Cursor, Feed, PageSize, Paging, Slices, Stream, TimeUnit, lint,
+    Cursor, Feed, Get, PageSize, Paging, Slices, Stream, Template, TimeUnit, lint,
     prove::Prover,
     raw::{self, CursorKind, PageKind},
     record::record,
@@ -81,6 +81,7 @@ impl Feeder<'_> {
             path: p.path(&raw.list.path)?,
             records: self.records(&raw.list.records)?,
             query: p.query(&raw.list.query),
+            get: raw.get.as_ref().map(|get| self.get(get)).transpose()?,
             key,
             version,
             paging: self.paging(&raw.page)?,
@@ -91,6 +92,18 @@ impl Feeder<'_> {
             feeds: self.feeds(name, &raw.feeds)?,
             record,
         })
+    }
+
+    /// `{id}` is a place that no input fills.
+    fn get(&self, raw: &raw::Get) -> Result<Get> {
+        let path = &raw.path;
+        if path.value.matches("{id}").count() != 1 {
+            let what = format!("path `{}` must hold the place `{{id}}` once", path.value);
+            return Err(self.prover.file.error(line(path), what).hint("for example `/invoices/{id}`"));
+        }
+        let inputs = Spanned::new(path.value.replace("{id}", "id"), path.referenced, path.defined);
+        self.prover.path(&inputs)?;
+        Ok(Get { path: Template(path.value.clone()), record: self.prover.pointer(&raw.record)? })
     }
 
     fn records(&self, raw: &Spanned<String>) -> Result<String> {

@@ -73,6 +73,10 @@ impl Sim {
     pub fn world_mut(&mut self) -> &mut World {
         &mut self.world
     }
+    /// Chargebee shows the row no more, neither in lists nor alone, and says nothing of it; or shows it again.
+    pub fn hide(&mut self, row: Row, hidden: bool) {
+        self.front.hide(row, hidden);
+    }
     /// Lets time pass in the world.
     pub fn advance(&mut self, to: Timestamp) {
         self.world.advance(to);

@@ -1,11 +1,11 @@
 //! What has arrived of one stream and is not committed yet, and the proof that a scan was complete.
-use super::{Job, Normalizers, normalizers::decoder};
+use super::{Job, Normalizers, normalizers::decoder, sift::Sift};
 use crate::{
     checkpoint::Checkpoint,
     decode::{Decoder, Reject},
     error::{Error, Kind, Result},
     extract::{Emitted, Proof, Scan},
-    load::{Commit, CompleteScan, Rows, key_hash},
+    load::{Commit, CompleteScan, Due, Rows, key_hash},
     manifest::{Cursor, Stream},
     normalize::Normalized,
     time::Timestamp,
@@ -23,6 +23,14 @@ pub(super) struct Batcher {
     checkpoint: Option<Checkpoint>,
     since: Option<Timestamp>,
     scan: ScanProof,
+    /// Set in a sweep.
+    sift: Option<Sift>,
+    /// Why the scan that came to its end proves nothing.
+    unproven: Option<String>,
+    /// What an earlier run asked for already.
+    due: Option<Due>,
+    /// Set while everything is read: accepted records that lack a modification time.
+    no_cursor: Option<u64>,
     /// A guard refused a batch: committing what comes after it would move the checkpoint past a gap.
     given_up: bool,
 }
@@ -73,7 +81,7 @@ struct ScanEnd {
 }
 
 impl Batcher {
-    pub(super) fn new(stream: Arc<Stream>) -> Result<Self> {
+    pub(super) fn new(stream: Arc<Stream>, sift: Option<Sift>) -> Result<Self> {
         let decoder = decoder(&stream)?;
         Ok(Self {
             stream,
@@ -81,8 +89,28 @@ impl Batcher {
             checkpoint: None,
             since: None,
             scan: ScanProof::default(),
+            sift,
+            unproven: None,
+            due: None,
+            no_cursor: None,
             given_up: false,
         })
+    }
+
+    /// Where the stream stood before this run. A window stream that was never through, or is swept, is read without
+    /// its filter, and only then records without a modification time are seen at all.
+    pub(super) fn stood(&mut self, watermark: Option<Timestamp>) {
+        if let Cursor::Window { lag, .. } = &self.stream.cursor {
+            self.due = watermark.map(|through| Due { through, asked_at: through.plus(*lag) });
+            let whole = watermark.is_none() || self.sift.is_some();
+            self.no_cursor = (whole && self.stream.updated.is_some()).then_some(0);
+        }
+    }
+
+    /// Records without a modification time so far; None when the filter would have hidden them.
+    pub(super) fn no_cursor(&self) -> Option<u64> {
+        let sifted = self.sift.as_ref().map_or(0, Sift::no_cursor);
+        self.no_cursor.map(|found| found + sifted)
     }
 
     /// Bytes of bodies that wait.
@@ -96,18 +124,32 @@ impl Batcher {
     }
 
     /// Decodes a page into the buffer and remembers the checkpoint that it allows.
-    pub(super) fn push(&mut self, emitted: Emitted, now: Timestamp) {
+    pub(super) fn push(&mut self, mut emitted: Emitted, now: Timestamp) -> Result<()> {
         if self.given_up {
-            return;
+            return Ok(());
         }
         self.since.get_or_insert(now);
-        if let Some(page) = &emitted.page {
+        if let Some(page) = &mut emitted.page {
+            if let Some(sift) = &mut self.sift {
+                sift.page(page)?;
+            }
             self.decoder.push(page);
         }
         if let Some(Scan::End { asked_at, proof, otherwise }) = emitted.scan {
             self.scan.end = Some(ScanEnd { asked_at, proof, unproven: *otherwise });
         }
         self.checkpoint = Some(emitted.checkpoint);
+        Ok(())
+    }
+
+    /// Records that a sweep found stored since the last call.
+    pub(super) fn same(&mut self) -> u64 {
+        self.sift.as_mut().map_or(0, Sift::same)
+    }
+
+    /// Why a scan that came to its end proves nothing.
+    pub(super) fn unproven(&mut self) -> Option<String> {
+        self.unproven.take()
     }
 
     /// Nothing of this stream is committed any more in this run.
@@ -134,6 +176,9 @@ impl Batcher {
                 }
             }
         }
+        if let Some(count) = self.no_cursor.as_mut().filter(|_| self.sift.is_none()) {
+            *count += records.updated_at.iter().filter(|at| at.is_none()).count() as u64;
+        }
         let normalized = if records.key.is_empty() {
             Normalized::default()
         } else {
@@ -155,6 +200,8 @@ impl Batcher {
             keep_raw: job.keep_raw,
             as_of: None,
             resolves: Vec::new(),
+            due: self.due,
+            seen: self.sift.as_mut().map(Sift::fresh).unwrap_or_default(),
         }))
     }
 
@@ -180,7 +227,19 @@ impl Batcher {
         delete_share_max: f64,
         checkpoint: &mut Checkpoint,
     ) -> Option<CompleteScan> {
-        let Cursor::Snapshot { order: ordered, .. } = &self.stream.cursor else { return None };
+        let stream = Arc::clone(&self.stream);
+        let swept = self.sift.is_some();
+        let ordered = match (&mut self.sift, &stream.cursor) {
+            (Some(sift), _) => {
+                self.scan.hole |= sift.hole;
+                if self.scan.end.is_some() {
+                    self.scan.seen.extend(sift.seen());
+                }
+                None
+            }
+            (None, Cursor::Snapshot { order, .. }) => order.as_deref(),
+            (None, Cursor::Window { .. }) => return None,
+        };
         if let Some(ids) =
             rows.and_then(|r| r.main.column_by_name("id")).and_then(|c| c.as_string_opt::<i32>())
         {
@@ -198,15 +257,17 @@ impl Batcher {
                 format!("the provider says {total} records, {} different ones came", proven.seen.len())
             }
             Proof::Total(_) => return Some(proven),
-            Proof::Walked => match ordered.as_deref().map(|field| order.broken(field)) {
+            Proof::Walked if swept => return Some(proven),
+            Proof::Walked => match ordered.map(|field| order.broken(field)) {
                 // All was read, and nothing of it says what was left out.
                 None => return None,
                 Some(None) => return Some(proven),
                 Some(Some(why)) => why,
             },
         };
-        tracing::warn!(stream = %self.stream.name, why, "the scan proves no deletes; the next one may");
+        tracing::warn!(stream = %self.stream.name, why, "the scan proves no deletes");
         *checkpoint = end.unproven;
+        self.unproven = Some(why);
         None
     }
 }

@@ -8,6 +8,8 @@ mod normalizers;
 pub mod progress;
 mod rebuild;
 mod redrive;
+mod repair;
+mod sift;
 pub mod summary;
 mod superseded;
 
@@ -15,12 +17,14 @@ pub use job::{Job, Outcome, Stop, Tools, made_with, never};
 pub use normalizers::Normalizers;
 pub use rebuild::{Rebuilt, rebuild};
 pub use redrive::{Redriven, redrive};
+pub use repair::repair;
 
 use crate::{
+    checkpoint::{Checkpoint, Errand},
     decode::Page,
     error::{Error, Kind, Result},
     extract::{Emitted, Machine, Setup, Step, StreamStart, Ticket},
-    load::Destination,
+    load::{Destination, Late, Opened},
     time::{Clock, Timestamp},
     wire::{Http, Response},
 };
@@ -40,9 +44,18 @@ pub const COMMIT_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs one sync from the stored checkpoints to the end. What was committed stays committed, whatever the outcome.
 pub async fn sync<'a, H: Http, C: Clock, D: Destination>(job: &'a Job, tools: Tools<'a, H, C, D>) -> Outcome {
+    run(job, None, tools).await
+}
+
+async fn run<'a, H: Http, C: Clock, D: Destination>(
+    job: &'a Job,
+    errand: Option<&'a Errand>,
+    tools: Tools<'a, H, C, D>,
+) -> Outcome {
     let started = tools.clock.now();
     let mut run = Run {
         job,
+        errand,
         tools,
         batchers: BTreeMap::new(),
         quarantined: Quarantined::default(),
@@ -52,6 +65,7 @@ pub async fn sync<'a, H: Http, C: Clock, D: Destination>(job: &'a Job, tools: To
             .map(|s| StreamSummary { stream: s.name.clone(), ..Default::default() })
             .collect(),
         first_page: BTreeMap::new(),
+        late: BTreeMap::new(),
         told_requests: BTreeMap::new(),
         failure: None,
         interrupted: false,
@@ -71,6 +85,7 @@ pub async fn sync<'a, H: Http, C: Clock, D: Destination>(job: &'a Job, tools: To
         pipeline: job.pipeline.clone(),
         tenant: owner.tenant.to_string(),
         connection: owner.connection.to_string(),
+        errand: errand.map(|e| e.name().to_owned()),
         run_id: None,
         started,
         finished: run.tools.clock.now(),
@@ -91,11 +106,15 @@ pub async fn sync<'a, H: Http, C: Clock, D: Destination>(job: &'a Job, tools: To
 
 struct Run<'a, H, C, D> {
     job: &'a Job,
+    /// None: the live windows.
+    errand: Option<&'a Errand>,
     tools: Tools<'a, H, C, D>,
     batchers: BTreeMap<String, Batcher>,
     quarantined: Quarantined,
     streams: Vec<StreamSummary>,
     first_page: BTreeMap<String, Timestamp>,
+    /// How late rows became visible, per stream.
+    late: BTreeMap<String, Late>,
     /// Requests per stream that progress has spoken of.
     told_requests: BTreeMap<String, u64>,
     failure: Option<Error>,
@@ -109,14 +128,8 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         let opened = self.tools.destination.open(&self.job.facts.owner, &self.job.entities).await?;
         self.opened = true;
         self.quarantined = Quarantined::read(self.tools.destination, &self.job.facts.owner).await?;
-        let mut starts = Vec::new();
-        for stream in &self.job.streams {
-            self.batchers.insert(stream.name.clone(), Batcher::new(Arc::clone(stream))?);
-            let checkpoint = opened.checkpoints.get(&stream.name).cloned();
-            if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == stream.name) {
-                summary.data_through = checkpoint.as_ref().and_then(crate::checkpoint::Checkpoint::watermark);
-            }
-            starts.push(StreamStart { stream: Arc::clone(stream), checkpoint });
+        for summary in &mut self.streams {
+            summary.data_through = opened.checkpoints.get(&summary.stream).and_then(Checkpoint::watermark);
         }
         let setup = Setup {
             connector: Arc::clone(&self.job.connector),
@@ -125,7 +138,15 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
             seed: self.job.seed,
             options: self.job.options.clone(),
         };
-        let mut machine = Machine::new(setup, starts)?;
+        let mut machine = match self.errand {
+            None => Machine::new(setup, self.live(&opened)?)?,
+            Some(errand) => Machine::aside(setup, self.asides(errand, &opened).await?)?,
+        };
+        for summary in &self.streams {
+            if let Some(batcher) = self.batchers.get_mut(&summary.stream) {
+                batcher.stood(summary.data_through);
+            }
+        }
         let walked = self.walk(&mut machine).await;
         self.count_requests(&machine);
         let flushed = match walked {
@@ -137,6 +158,16 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
             tracing::debug!(stream = %stream.name, bytes, "published");
         }
         flushed
+    }
+
+    fn live(&mut self, opened: &Opened) -> Result<Vec<StreamStart>> {
+        let mut starts = Vec::new();
+        for stream in &self.job.streams {
+            self.batchers.insert(stream.name.clone(), Batcher::new(Arc::clone(stream), None)?);
+            let checkpoint = opened.checkpoints.get(&stream.name).cloned();
+            starts.push(StreamStart { stream: Arc::clone(stream), checkpoint });
+        }
+        Ok(starts)
     }
 
     /// Moves the machine until it is done.
@@ -237,7 +268,12 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         let Some(batcher) = self.batchers.get_mut(&name) else {
             return Err(Error::new(Kind::Bug, "a page of a stream nobody asked for").with("stream", name));
         };
-        batcher.push(emitted, now);
+        if let (Some(id), Some(summary)) =
+            (&emitted.absent, self.streams.iter_mut().find(|s| s.stream == name))
+        {
+            summary.absent.push(id.clone());
+        }
+        batcher.push(emitted, now)?;
         let due = end || batcher.bytes() >= COMMIT_BYTES || batcher.waited(now) >= COMMIT_EVERY;
         if let Some((records, bytes)) = page_facts {
             let sent = machine.budget().streams.get(&name).copied().unwrap_or(0);
@@ -295,6 +331,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
             }
             Err(e) => return Err(e.with("stream", name)),
         };
+        let (same, unproven, no_cursor) = (batcher.same(), batcher.unproven(), batcher.no_cursor());
         let rejected = commit.rejects.len() as u64;
         let through = commit.checkpoint.watermark();
         let done = match self.tools.destination.commit(commit).await {
@@ -312,7 +349,14 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         let now = self.tools.clock.now();
         if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == name) {
             summary.changed += done.changed;
-            summary.unchanged += done.unchanged;
+            summary.unchanged += done.unchanged + same;
+            let late = self.late.entry(name.to_owned()).or_default();
+            late.merge(&done.late);
+            summary.late = late.rows;
+            summary.late_max_secs = (late.rows > 0).then_some(late.max_secs);
+            summary.late_p99_secs = (late.rows > 0).then(|| late.p99_secs());
+            summary.no_cursor = no_cursor;
+            summary.unproven = unproven.or(summary.unproven.take());
             summary.deleted += done.deleted;
             summary.rejected += rejected;
             summary.rows_written += done.changed + done.deleted + done.child_changes;
@@ -323,7 +367,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         (self.tools.report)(Progress::Committed {
             stream: name.to_owned(),
             changed: done.changed,
-            unchanged: done.unchanged,
+            unchanged: done.unchanged + same,
             rejected,
         });
         Ok(())

@@ -1,7 +1,7 @@
 //! Unified rows again, from the stored bodies: what a changed mapping, zone or column needs.
 use super::{Job, Normalizers, normalizers::decoder};
 use crate::{
-    checkpoint::{Checkpoint, FORMAT, Phase},
+    checkpoint::{Checkpoint, Phase},
     decode::Page,
     error::{Error, Kind, Result},
     load::{Commit, CompleteScan, Destination, Diff, RawRecord, key_hash},
@@ -52,11 +52,7 @@ pub async fn rebuild<D: Destination>(
         rebuilt.rejected += (rejects.len() + normalized.rejects.len()) as u64;
         alive.extend(records.iter().filter(|r| !r.deleted).map(|r| key_hash(&r.key)));
         let scan = tombstones(&records, &mut alive);
-        let checkpoint = Checkpoint {
-            format: FORMAT,
-            connector_hash: job.connector.hash.clone(),
-            phase: Phase::Snapshot { complete: None },
-        };
+        let checkpoint = Checkpoint::new(&job.connector.hash, Phase::Snapshot { complete: None });
         let commit = Commit {
             stream: stream.name.clone(),
             rows: normalized.rows,
@@ -67,6 +63,8 @@ pub async fn rebuild<D: Destination>(
             keep_raw: false,
             as_of: Some(commit_no),
             resolves: Vec::new(),
+            seen: Vec::new(),
+            due: None,
         };
         destination.commit(commit).await?;
     }

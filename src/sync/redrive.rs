@@ -63,6 +63,8 @@ pub async fn redrive<D: Destination>(
         keep_raw: job.keep_raw,
         as_of: None,
         resolves,
+        seen: Vec::new(),
+        due: None,
     };
     done.changed = destination.commit(commit).await?.changed;
     destination.publish(&stream.name).await?;

@@ -37,6 +37,9 @@ pub struct Summary {
     pub tenant: String,
     /// Connection.
     pub connection: String,
+    /// What it was, when it was no sync: `sweep`, `backfill`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errand: Option<String>,
     /// Present when someone keeps track of runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
@@ -84,6 +87,24 @@ pub struct StreamSummary {
     /// What stopped it, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Records without a modification time, of those read; None when the filter would have hidden them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_cursor: Option<u64>,
+    /// Changed rows that an earlier read should have shown.
+    #[serde(default)]
+    pub late: u64,
+    /// By how many seconds they were late at least: the longest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_max_secs: Option<u64>,
+    /// The same of 99 in a hundred, rounded up to a power of two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_p99_secs: Option<u64>,
+    /// Why a scan or sweep that came to its end proves no deletes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unproven: Option<String>,
+    /// Ids that were asked for and that the provider does not know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
 }
 
 impl Summary {

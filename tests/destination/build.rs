@@ -6,7 +6,7 @@ use arrow::array::{
 use bytes::Bytes;
 use std::{collections::BTreeMap, sync::Arc};
 use tidegate::{
-    checkpoint::{Checkpoint, FORMAT, Phase},
+    checkpoint::{Checkpoint, Phase},
     decode::Reject,
     entity::{Column, ColumnType, Entity, OnBad, Parent},
     id::{ConnectionId, Owner, TenantId},
@@ -288,11 +288,7 @@ pub(crate) fn people_rows(owner: &Owner, people: &[(&str, i64, &str, &[&str])]) 
 }
 
 pub(crate) fn checkpoint(watermark: i64) -> Checkpoint {
-    Checkpoint {
-        format: FORMAT,
-        connector_hash: "invented".into(),
-        phase: Phase::Windows { watermark: Timestamp(watermark), open: None },
-    }
+    Checkpoint::new("invented", Phase::Windows { watermark: Timestamp(watermark), open: None })
 }
 
 /// A commit with nothing but its checkpoint.
@@ -307,6 +303,8 @@ pub(crate) fn empty(stream: &str, watermark: i64) -> Commit {
         keep_raw: true,
         as_of: None,
         resolves: Vec::new(),
+        seen: Vec::new(),
+        due: None,
     }
 }
 

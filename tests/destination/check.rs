@@ -34,7 +34,17 @@ pub(crate) async fn current<D: Destination>(d: &mut D, entity: &Entity) -> BTree
     for batch in &batches {
         assert_eq!(batch.schema().fields(), entity.schema().fields());
     }
-    by_id(shown(&batches))
+    let all = by_id(shown(&batches));
+    let mut one_by_one = Vec::new();
+    d.each(entity, &mut |batch| {
+        assert_eq!(batch.schema().fields(), entity.schema().fields());
+        one_by_one.push(batch);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(by_id(shown(&one_by_one)), all, "rows in batches are the rows");
+    all
 }
 
 pub(crate) fn by_id(rows: Vec<Shown>) -> BTreeMap<String, Shown> {

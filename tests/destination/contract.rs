@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tidegate::{
+    checkpoint::{Aside, Checkpoint, Errand, Progress, Slice},
     decode::Issue,
     error::Kind,
     load::{Commit, Committed, Destination, Diff, Layer, Opened, memory::Memory},
@@ -408,6 +409,50 @@ pub(crate) async fn a_reject_that_is_read_again_is_stored_once<H: Harness>(h: &H
     assert_eq!(open.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["3-0"]);
 }
 
+/// A checkpoint in the middle of a sweep that began at `started`, or at its end.
+fn sweeping(started: i64, ended: bool) -> Checkpoint {
+    let progress = if ended { Progress::Done } else { Progress::Start };
+    let slice = Slice { from: None, to: None, absent: false, progress };
+    let mut all = checkpoint(1);
+    all.asides.push(Aside {
+        errand: Errand::Sweep { ids_only: true },
+        connector_hash: "invented".into(),
+        started: Timestamp(started),
+        slices: vec![slice],
+    });
+    all
+}
+
+pub(crate) async fn what_a_sweep_saw_is_kept_until_it_ends_or_another_begins<H: Harness>(h: &H) {
+    let mut d = opened(h).await;
+    let saw = |started, seen: &[u128]| Commit {
+        checkpoint: sweeping(started, false),
+        seen: seen.to_vec(),
+        ..empty("bills", 1)
+    };
+    d.commit(saw(5, &[1, u128::MAX])).await.unwrap();
+    d.commit(saw(5, &[])).await.unwrap();
+    d.commit(Commit { checkpoint: sweeping(5, false), seen: vec![7], ..commit(&three(1)) }).await.unwrap();
+    d.commit(Commit { checkpoint: sweeping(9, false), seen: vec![3], ..empty("people", 1) }).await.unwrap();
+    let (mut d, opened) = again(h, d).await;
+    assert_eq!(opened.checkpoints["bills"], sweeping(5, false));
+    let sorted = |mut keys: Vec<u128>| {
+        keys.sort_unstable();
+        keys
+    };
+    assert_eq!(sorted(d.seen("bills").await.unwrap()), [1, 7, u128::MAX]);
+    assert_eq!(d.seen("people").await.unwrap(), [3]);
+    d.commit(saw(6, &[4])).await.unwrap();
+    assert_eq!(d.seen("bills").await.unwrap(), [4], "another sweep");
+    d.commit(Commit { checkpoint: sweeping(6, true), seen: vec![8], ..empty("bills", 1) }).await.unwrap();
+    assert_eq!(d.seen("bills").await.unwrap(), [0; 0], "it ended");
+    assert_eq!(d.seen("people").await.unwrap(), [3], "another stream's");
+    d.set_checkpoint("people", None).await.unwrap();
+    d.commit(Commit { checkpoint: sweeping(20, false), ..empty("people", 1) }).await.unwrap();
+    assert_eq!(d.seen("people").await.unwrap(), [0; 0], "after a reset");
+    laws(&mut d).await;
+}
+
 pub(crate) async fn bodies_come_back_by_commit<H: Harness>(h: &H) {
     let mut d = opened(h).await;
     d.commit(commit(&three(1))).await.unwrap();
@@ -656,6 +701,7 @@ macro_rules! every_case {
             a_watermark_that_goes_back_is_refused,
             rejects_are_kept_until_resolved,
             a_reject_that_is_read_again_is_stored_once,
+            what_a_sweep_saw_is_kept_until_it_ends_or_another_begins,
             bodies_come_back_by_commit,
             a_child_that_moves_to_another_parent_is_there_once,
             a_child_table_of_two_streams_keeps_their_sets_apart,

@@ -44,6 +44,7 @@ fn stream(name: &str, paging: Paging, cursor: Cursor) -> Arc<Stream> {
         path: Template(format!("/{name}")),
         records: "/list/*/row".into(),
         query: vec![("include_deleted".into(), "true".into())],
+        get: None,
         key: "id".into(),
         version: None,
         updated: None,
@@ -143,7 +144,7 @@ pub(crate) fn machine(streams: Vec<(Arc<Stream>, Option<Checkpoint>)>, options: 
 }
 
 pub(crate) fn stored(phase: Phase) -> Option<Checkpoint> {
-    Some(Checkpoint { format: 1, connector_hash: "h1".into(), phase })
+    Some(Checkpoint::new("h1", phase))
 }
 
 pub(crate) fn watermark(secs: i64) -> Option<Checkpoint> {

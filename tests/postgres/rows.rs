@@ -9,7 +9,7 @@ use arrow::{
 use bytes::Bytes;
 use std::{collections::BTreeMap, sync::Arc};
 use tidegate::{
-    checkpoint::{Checkpoint, FORMAT, Phase},
+    checkpoint::{Checkpoint, Phase},
     entity::{Column, ColumnType, Entity, OnBad, Parent},
     id::{ConnectionId, Owner, TenantId},
     load::{Commit, CompleteScan, Rows, key_hash},
@@ -164,7 +164,7 @@ pub(crate) fn batch(entity: &Entity, rows: &[Row], owner: &Owner) -> RecordBatch
 
 pub(crate) fn checkpoint(watermark: i64) -> Checkpoint {
     let phase = Phase::Windows { watermark: Timestamp(watermark), open: None };
-    Checkpoint { format: FORMAT, connector_hash: "abc".into(), phase }
+    Checkpoint::new("abc", phase)
 }
 
 /// A commit of the stream `bills` that holds nothing but a checkpoint.
@@ -179,6 +179,8 @@ pub(crate) fn empty(watermark: i64) -> Commit {
         keep_raw: true,
         as_of: None,
         resolves: Vec::new(),
+        seen: Vec::new(),
+        due: None,
     }
 }
 

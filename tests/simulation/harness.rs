@@ -11,12 +11,12 @@ use std::{
     time::Duration,
 };
 use tidegate::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Errand},
     entity::Entity,
     error::Result,
     extract::{InputValue, Limits, Options},
     id::{ConnectionId, Owner, TenantId},
-    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, StoredReject},
+    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredReject},
     manifest::{self, Catalog, Connector, Paging},
     normalize::Facts,
     secret::Secret,
@@ -134,6 +134,12 @@ impl<D: Destination> Destination for Mortal<D> {
     async fn read(&mut self, entity: &Entity, layer: Layer) -> Result<Vec<RecordBatch>> {
         self.inner.read(entity, layer).await
     }
+    async fn each(&mut self, entity: &Entity, see: See<'_>) -> Result<()> {
+        self.inner.each(entity, see).await
+    }
+    async fn seen(&mut self, stream: &str) -> Result<Vec<u128>> {
+        self.inner.seen(stream).await
+    }
     async fn raw_after(&mut self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
         self.inner.raw_after(stream, after).await
     }
@@ -234,6 +240,30 @@ impl Bench {
         destination: D,
         effects: &Arc<Effects>,
     ) -> Option<Outcome> {
+        self.process(job, None, (sim, clock), destination, effects).await
+    }
+
+    /// The same of a sweep or backfill.
+    pub(crate) async fn repair<D: Destination>(
+        &self,
+        job: &Job,
+        errand: &Errand,
+        sim: &Arc<Mutex<Sim>>,
+        clock: &SimClock,
+        destination: D,
+        effects: &Arc<Effects>,
+    ) -> Option<Outcome> {
+        self.process(job, Some(errand), (sim, clock), destination, effects).await
+    }
+
+    async fn process<D: Destination>(
+        &self,
+        job: &Job,
+        errand: Option<&Errand>,
+        (sim, clock): (&Arc<Mutex<Sim>>, &SimClock),
+        destination: D,
+        effects: &Arc<Effects>,
+    ) -> Option<Outcome> {
         let http = SimHttp { sim: Arc::clone(sim), clock: clock.clone(), effects: Arc::clone(effects) };
         let mut mortal = Mortal { inner: destination, effects: Arc::clone(effects) };
         let mut report = |_| {};
@@ -245,10 +275,16 @@ impl Bench {
             report: &mut report,
             stop: sync::never(),
         };
+        let work = async {
+            match errand {
+                None => sync::sync(job, tools).await,
+                Some(errand) => sync::repair(job, errand, tools).await,
+            }
+        };
         tokio::select! {
             biased;
             () = effects.dead.notified() => None,
-            outcome = sync::sync(job, tools) => Some(outcome),
+            outcome = work => Some(outcome),
         }
     }
 

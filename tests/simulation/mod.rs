@@ -5,4 +5,5 @@ mod chaos;
 mod crash;
 pub(crate) mod harness;
 mod pace;
+mod repair;
 mod rows;

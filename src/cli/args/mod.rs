@@ -1,10 +1,12 @@
 //! What can be typed. Defines and parses; decides nothing.
 mod data;
 mod project;
+mod repair;
 mod start;
 
 pub use data::{Export, Format, Quarantine, Query, Rows, SchemaArgs};
 pub use project::{Connectors, Names, Plan, Rebuild, Run, State, Status, Sync};
+pub use repair::{Backfill, Mode, Sweep, Verify};
 pub use start::{Demo, Init, Setting, Simulate};
 
 use crate::telemetry;
@@ -99,6 +101,12 @@ pub enum Command {
     Run(Run),
     /// Show how fresh each stream is, and what the last runs did
     Status(Status),
+    /// Prove that everything is there: counts, sums, digests, gaps
+    Verify(Verify),
+    /// Find rows that were deleted, or that a sync is never shown
+    Sweep(Sweep),
+    /// Read a period or single records again
+    Backfill(Backfill),
     /// Ask the synced tables in SQL
     Query(Query),
     /// Copy tables, consistent with each other, into files

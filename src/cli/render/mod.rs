@@ -7,6 +7,7 @@ pub mod progress;
 pub mod rows;
 pub mod summary;
 pub mod table;
+pub mod verify;
 
 use super::args::{self, Format, Global, Output, Rows};
 use crate::{

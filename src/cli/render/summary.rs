@@ -11,6 +11,23 @@ pub fn text(summary: &Summary, look: &Look) -> String {
     for (streams, error) in together(failed) {
         text.push_str(&format!("\n{} {}: {error}", look.red("failed:"), streams.join(", ")));
     }
+    for stream in &summary.streams {
+        if let Some(why) = &stream.unproven {
+            text.push_str(&format!(
+                "\n{} {}: no deletes are proven: {why}",
+                look.yellow("note:"),
+                stream.stream
+            ));
+        }
+        if !stream.absent.is_empty() {
+            let ids = stream.absent.join(", ");
+            text.push_str(&format!(
+                "\n{} {}: the provider has no {ids}",
+                look.yellow("note:"),
+                stream.stream
+            ));
+        }
+    }
     if let Some(error) = &summary.error {
         text.push_str(&format!("\n{} {error}", look.red("error:")));
     }
@@ -49,8 +66,9 @@ fn title(summary: &Summary, look: &Look) -> String {
     let requests: u64 = summary.streams.iter().map(|s| s.requests).sum();
     let bytes: u64 = summary.streams.iter().map(|s| s.bytes).sum();
     let plural = if requests == 1 { "" } else { "s" };
+    let errand = summary.errand.as_ref().map(|e| format!(" {e}")).unwrap_or_default();
     format!(
-        "{} {status} in {took}: {} request{plural}, {}",
+        "{}{errand} {status} in {took}: {} request{plural}, {}",
         look.bold(&summary.pipeline),
         look.count(requests),
         figures::bytes(bytes)

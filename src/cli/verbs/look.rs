@@ -1,7 +1,11 @@
 //! `status`, `query`, `export`: what is there.
 use super::Scene;
 use crate::{
-    app::{self, query::Reader},
+    app::{
+        self,
+        query::Reader,
+        status::{Measured, PipelineStatus},
+    },
     cli::{
         args::{Export, Format, Output, Query, Status},
         exit::Exit,
@@ -31,13 +35,7 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
         scene
             .out
             .data(&format!("{title}  {} commits, {} in quarantine{due}\n", one.commits, one.quarantined))?;
-        let mut table = Table::new().text("stream").text("state").text("data through").text("age").leaves(1);
-        for s in &one.streams {
-            let through = s.data_through.map_or_else(|| "-".into(), figures::minute);
-            let age = s.lag_secs.map_or_else(String::new, |n| figures::length(Duration::from_secs(n)));
-            table.row(vec![s.stream.clone(), s.phase.clone(), through, age]);
-        }
-        scene.out.table(&table)?;
+        scene.out.table(&streams(one, now))?;
         let mut runs =
             Table::new().text("run").text("ended").number("changed").number("rejected").text("error");
         for run in &one.runs {
@@ -47,6 +45,7 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
             scene.out.data("\n")?;
             scene.out.table(&runs)?;
         }
+        lateness(scene, one);
         if !one.current {
             scene.out.note(&format!(
                 "the mappings changed since these rows were made: tidegate rebuild {}",
@@ -63,6 +62,57 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
+fn streams(one: &PipelineStatus, now: Timestamp) -> Table {
+    let secs = |n: Option<u64>| n.map_or_else(String::new, |n| figures::length(Duration::from_secs(n)));
+    let mut table = Table::new().text("stream").text("state").text("data through").text("age").leaves(1);
+    let any = |known: fn(&Measured) -> bool| one.streams.iter().any(|s| known(&s.measured));
+    let (shares, late, swept) =
+        (any(|m| m.no_cursor_share.is_some()), any(|m| m.late > 0), any(|m| m.swept.is_some()));
+    if shares {
+        table = table.number("without cursor").leaves(1);
+    }
+    if late {
+        table = table.text("late up to").leaves(2).text("late p99").leaves(1);
+    }
+    if swept {
+        table = table.text("swept").leaves(2);
+    }
+    for s in &one.streams {
+        let through = s.data_through.map_or_else(|| "-".into(), figures::minute);
+        let mut cells = vec![s.stream.clone(), s.phase.clone(), through, secs(s.lag_secs)];
+        let m = &s.measured;
+        if shares {
+            cells.push(m.no_cursor_share.map_or_else(String::new, |n| format!("{:.1} %", n * 100.0)));
+        }
+        if late {
+            cells.extend([secs(m.late_max_secs), secs(m.late_p99_secs)]);
+        }
+        if swept {
+            cells.push(m.swept.map_or_else(String::new, |t| figures::relative(t, now)));
+        }
+        table.row(cells);
+    }
+    table
+}
+
+/// A row that is later than the overlap is found by a sweep only; one that was late for most of it is a warning.
+fn lateness(scene: &Scene<'_>, one: &PipelineStatus) {
+    for s in &one.streams {
+        if let (Some(late), Some(overlap)) = (s.measured.late_max_secs, s.measured.overlap_secs)
+            && late.saturating_mul(2) > overlap
+        {
+            scene.out.note(&format!(
+                "{}: a row was visible {} after its change at the earliest, and syncs read back {}; later ones need tidegate sweep {} --stream {}",
+                s.stream,
+                figures::length(Duration::from_secs(late)),
+                figures::length(Duration::from_secs(overlap)),
+                one.pipeline,
+                s.stream,
+            ));
+        }
+    }
+}
+
 fn run_line(run: &serde_json::Value, now: Timestamp) -> Vec<String> {
     let text = |key: &str| run.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
     let sum = |key: &str| {
@@ -74,7 +124,8 @@ fn run_line(run: &serde_json::Value, now: Timestamp) -> Vec<String> {
     let error = failed.chain([run]).filter_map(|s| s.get("error")?.as_str()).next_back().unwrap_or_default();
     let ended = run.get("finished").and_then(serde_json::Value::as_i64).map(Timestamp);
     let ended = ended.map_or_else(String::new, |t| figures::relative(t, now));
-    vec![text("status"), ended, sum("changed"), sum("rejected"), error.to_owned()]
+    let what = [text("errand"), text("status")].join(" ");
+    vec![what.trim().to_owned(), ended, sum("changed"), sum("rejected"), error.to_owned()]
 }
 
 /// The named pipeline, or the only one. Several on one destination share its tables, so any of them will do.

@@ -3,6 +3,7 @@ mod demo;
 mod files;
 mod look;
 mod operate;
+mod repair;
 mod setup;
 mod sync;
 
@@ -60,6 +61,9 @@ async fn command(scene: &Scene<'_>, command: Command) -> Result<Exit> {
         Command::Sync(asked) => sync::sync(scene, &asked).await,
         Command::Run(asked) => sync::run(scene, &asked).await,
         Command::Status(asked) => look::status(scene, &asked).await,
+        Command::Verify(asked) => repair::verify(scene, &asked).await,
+        Command::Sweep(asked) => repair::sweep(scene, &asked).await,
+        Command::Backfill(asked) => repair::backfill(scene, &asked).await,
         Command::Query(asked) => look::query(scene, &asked).await,
         Command::Export(asked) => look::export(scene, &asked).await,
         Command::Schema(asked) => files::schema(scene, &asked),

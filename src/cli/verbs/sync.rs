@@ -47,7 +47,7 @@ pub(super) async fn sync(scene: &Scene<'_>, asked: &Sync) -> Result<Exit> {
 }
 
 /// The summary on stdout; what stopped it on stderr.
-fn show(scene: &Scene<'_>, outcome: &Outcome) -> Result<()> {
+pub(super) fn show(scene: &Scene<'_>, outcome: &Outcome) -> Result<()> {
     match scene.out.output {
         Output::Json => scene.out.json(&outcome.summary)?,
         Output::Text => {

@@ -14,7 +14,7 @@ use crate::{
     entity::Entity,
     error::{Error, Kind, Result},
     id::Owner,
-    load::{Commit, Committed, Layer, Opened, RawRecord, StoredReject, fold},
+    load::{Commit, Committed, Layer, Opened, RawRecord, See, StoredReject, fold},
 };
 use arrow::array::RecordBatch;
 use std::{
@@ -142,9 +142,11 @@ impl Connection {
             }
         }
         let new = self.quarantine(commit, &mut next, number, &mut done)?;
+        self.keep_seen(commit, &mut next, number)?;
         next.commit_no = number;
         next.checkpoints.insert(commit.stream.clone(), commit.checkpoint.clone());
         done.bytes += self.held.replace(next)?;
+        self.forget_seen()?;
         self.quarantine.retain(|_, id| !commit.resolves.contains(id));
         self.quarantine.extend(new);
         for (name, rows) in &written {
@@ -221,6 +223,9 @@ impl Connection {
         }
         Ok(found)
     }
+    pub(super) fn each(&self, entity: &Entity, see: See<'_>) -> Result<()> {
+        self.view().shelf(entity).batches(see)
+    }
     pub(super) fn raw_after(&self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
         let files = self.held.state.streams.get(stream).map_or(&[][..], |s| &s.raw);
         let Some(file) = files.iter().find(|f| f.commit_no > after) else { return Ok(None) };
@@ -252,6 +257,7 @@ impl Connection {
             &names(rejects.iter().map(|r| &r.file).collect()),
         )?;
         self.sweep_folder(&self.layout.kept("issues", None), &names(issues.iter().collect()))?;
+        self.forget_seen()?;
         for name in self.entities.keys() {
             let months = tables.get(name).map(|t| t.months.clone()).unwrap_or_default();
             let named: BTreeSet<_> = months.iter().map(|m| self.layout.current(name, *m)).collect();

@@ -10,13 +10,14 @@ mod publish;
 mod raw;
 mod rebuild;
 mod rows;
+mod seen;
 mod shelf;
 mod state;
 
 pub use files::{Effect, Files, Watch};
 pub use publish::ReadGuard;
 
-use super::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, StoredReject};
+use super::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredReject};
 use crate::{
     checkpoint::Checkpoint,
     entity::Entity,
@@ -130,6 +131,12 @@ impl Destination for Lake {
     }
     async fn read(&mut self, entity: &Entity, layer: Layer) -> Result<Vec<RecordBatch>> {
         self.opened()?.read(entity, layer)
+    }
+    async fn each(&mut self, entity: &Entity, see: See<'_>) -> Result<()> {
+        self.opened()?.each(entity, see)
+    }
+    async fn seen(&mut self, stream: &str) -> Result<Vec<u128>> {
+        self.opened()?.seen_keys(stream)
     }
     async fn raw_after(&mut self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
         self.opened()?.raw_after(stream, after)

@@ -1,7 +1,7 @@
 //! What a commit writes: reads what is held, decides with `fold`, and sorts the history rows to be written.
 use super::{
     files::Files,
-    layout::{self, Layout, Month},
+    layout::{Layout, Month},
     raw,
     rows::Writer,
     shelf::{Place, Seen, Shelf},
@@ -11,7 +11,7 @@ use crate::{
     entity::Entity,
     error::{Error, Kind, Result},
     load::{
-        Commit, Committed, RawRecord, Rows,
+        Commit, Committed, Late, RawRecord, Rows,
         fold::{self, Census, ChildChanges, HeldRows, KeyMap, KeySet, Keys, REMOVE, UPSERT},
     },
     time::Timestamp,
@@ -83,7 +83,7 @@ pub(super) fn plan(
     let incoming: KeySet = keys.iter().flat_map(|k| (0..k.len()).map(|row| k.key(row))).collect();
     let held = shelf.held(&incoming, &KeySet::default())?;
     if let (Some(rows), Some(keys)) = (&commit.rows, &keys) {
-        plan.upsert(view, rows, keys, &held, commit.keep_raw)?;
+        plan.upsert(view, rows, keys, &held, commit)?;
     }
     if let Some(scan) = &commit.scan {
         let mut census = Census::new(scan, keys.as_ref(), &held)?;
@@ -115,11 +115,11 @@ impl Plan {
         rows: &Rows,
         keys: &Keys<'_>,
         held: &HeldRows<Place>,
-        keep_raw: bool,
+        commit: &Commit,
     ) -> Result<()> {
         let number = self.number;
         let changed = fold::changed(keys, held);
-        let months = layout::months(&rows.entity, &rows.main);
+        let months = Month::of_rows(&rows.entity, &rows.main);
         self.draft(&rows.entity).write(
             &rows.main,
             keys,
@@ -128,13 +128,14 @@ impl Plan {
             held,
             number,
         )?;
-        if keep_raw {
+        if commit.keep_raw {
             self.raw.extend(changed.iter().map(|row| {
                 let body = rows.bodies.get(*row).cloned().unwrap_or_default();
                 record(keys, *row, body, number)
             }));
         }
         self.done.changed = count(changed.len());
+        self.done.late = Late::of(rows, &changed, commit.due);
         self.done.unchanged = count(keys.len()).saturating_sub(self.done.changed);
         let month_of: KeyMap<Month> =
             changed.iter().filter_map(|row| Some((keys.key(*row), months.get(*row).copied()?))).collect();

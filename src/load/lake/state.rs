@@ -37,6 +37,9 @@ pub(super) struct StreamFiles {
     /// Child entities, each with the column that names the parent.
     pub(super) children: BTreeMap<String, String>,
     pub(super) raw: Vec<KeptFile>,
+    /// Files of keys that its unfinished sweep saw.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) seen: Vec<String>,
 }
 
 /// An immutable file of one commit.

@@ -4,7 +4,7 @@
 mod aside;
 
 use super::{
-    Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, Rows, StoredReject,
+    Commit, Committed, Destination, Diff, Late, Layer, Opened, RawRecord, Rows, See, StoredReject,
     fold::{self, Census, ChildChanges, Held, HeldRows, Keys, REMOVE, UPSERT},
     key_hash,
 };
@@ -38,6 +38,8 @@ struct Stored {
     rejects: Vec<StoredReject>,
     resolved: BTreeSet<String>,
     issues: Vec<Issue>,
+    /// By stream, what its unfinished sweep saw.
+    seen: BTreeMap<String, Vec<u128>>,
     runs: Vec<serde_json::Value>,
 }
 
@@ -190,6 +192,7 @@ impl Stored {
             }
         }
         done.changed = count(changed.len());
+        done.late = Late::of(rows, &changed, commit.due);
         done.unchanged = count(keys.len()) - done.changed;
         let changed: fold::KeySet = changed.into_iter().map(|row| keys.key(row)).collect();
         for (child, batch) in &rows.children {
@@ -287,6 +290,13 @@ impl Destination for Memory {
             let number = stored.opened.commit_no + 1;
             let done = stored.apply(mine, &commit, number)?;
             stored.keep_rejects(&commit, number);
+            let before = stored.opened.checkpoints.get(&commit.stream);
+            if !commit.goes_on_sweeping(before) {
+                stored.seen.remove(&commit.stream);
+            }
+            if commit.checkpoint.sweep().is_some() {
+                stored.seen.entry(commit.stream.clone()).or_default().extend(&commit.seen);
+            }
             stored.opened.commit_no = number;
             stored.opened.checkpoints.insert(commit.stream.clone(), commit.checkpoint);
             Ok(done)
@@ -313,6 +323,12 @@ impl Destination for Memory {
             };
             Ok(vec![all.map_err(fold::arrow)?])
         })
+    }
+    async fn each(&mut self, entity: &Entity, see: See<'_>) -> Result<()> {
+        self.read(entity, Layer::Current).await?.into_iter().try_for_each(see)
+    }
+    async fn seen(&mut self, stream: &str) -> Result<Vec<u128>> {
+        self.with(|_, stored| Ok(stored.seen.get(stream).cloned().unwrap_or_default()))
     }
     async fn raw_after(&mut self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
         self.with(|_, stored| {

@@ -7,7 +7,7 @@ use super::{
     prepare,
     rebuild::Rebuild,
     rows::{self, Target},
-    scan, state,
+    scan, seen, state,
 };
 use crate::{
     entity::Entity,
@@ -138,7 +138,7 @@ async fn build(
     commit: &Commit,
 ) -> Result<Committed, Fault> {
     let commit_no = commit.as_of.unwrap_or(open.commit_no);
-    let target = Target { owner: &open.owner, commit_no, aside: Some(rebuild), keep_raw: false };
+    let target = Target { owner: &open.owner, commit_no, aside: Some(rebuild), keep_raw: false, due: None };
     write(conn, open, &target, commit).await
 }
 
@@ -147,7 +147,7 @@ async fn act(conn: &mut PgConnection, open: &Open, commit: &Commit) -> Result<Co
     let commit_no = state::next_commit(conn, owner, open.epoch, open.commit_no).await?;
     let stored = state::checkpoint(conn, owner, &commit.stream).await?;
     commit.checkpoint.may_follow(stored.as_ref())?;
-    let target = Target { owner, commit_no, aside: None, keep_raw: commit.keep_raw };
+    let target = Target { owner, commit_no, aside: None, keep_raw: commit.keep_raw, due: commit.due };
     let done = write(conn, open, &target, commit).await?;
     if let Some(feeds) = feeds_of(commit).filter(|f| open.feeds.get(&commit.stream) != Some(f)) {
         state::put_feeds(conn, owner, &commit.stream, &feeds).await?;
@@ -161,6 +161,7 @@ async fn act(conn: &mut PgConnection, open: &Open, commit: &Commit) -> Result<Co
     if !commit.issues.is_empty() {
         super::quarantine::put_issues(conn, owner, &commit.stream, &commit.issues, commit_no).await?;
     }
+    seen::keep(conn, owner, commit, stored.as_ref(), commit_no).await?;
     state::put_checkpoint(conn, owner, &commit.stream, Some(&commit.checkpoint), commit_no).await?;
     Ok(done)
 }

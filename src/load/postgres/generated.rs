@@ -213,8 +213,15 @@ impl<'a> Table<'a> {
             Layer::Current => "\"id\"",
             Layer::History => "commit_no, \"id\"",
         };
+        format!("{} order by {order}", self.select_of(layer))
+    }
+    /// The same of current rows, as the server finds them: nothing is sorted.
+    pub(super) fn select_unsorted(&self) -> String {
+        self.select_of(Layer::Current)
+    }
+    fn select_of(&self, layer: Layer) -> String {
         format!(
-            "select {} from {} where tenant_id = $1 and connection_id = $2 order by {order}",
+            "select {} from {} where tenant_id = $1 and connection_id = $2",
             self.columns(layer, ""),
             self.at(layer)
         )

@@ -15,6 +15,7 @@ mod query;
 mod rebuild;
 mod rows;
 mod scan;
+mod seen;
 mod session;
 mod state;
 mod views;
@@ -24,7 +25,7 @@ use crate::{
     entity::{Entity, Parent},
     error::{Error, Kind, Result},
     id::Owner,
-    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, StoredReject},
+    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredReject},
 };
 use arrow::array::RecordBatch;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
@@ -100,6 +101,12 @@ impl Destination for Postgres {
     }
     async fn read(&mut self, entity: &Entity, layer: Layer) -> Result<Vec<RecordBatch>> {
         self.read_layer(entity, layer).await
+    }
+    async fn each(&mut self, entity: &Entity, see: See<'_>) -> Result<()> {
+        self.each_row(entity, see).await
+    }
+    async fn seen(&mut self, stream: &str) -> Result<Vec<u128>> {
+        self.seen_keys(stream).await
     }
     async fn raw_after(&mut self, stream: &str, after: i64) -> Result<Option<(i64, Vec<RawRecord>)>> {
         self.raw_after_commit(stream, after).await

@@ -6,7 +6,8 @@ use super::{Postgres, decode::Column, fault::Fault, generated::Table};
 use crate::{
     entity::Entity,
     error::{Error, Kind, Result},
-    load::Layer,
+    id::Owner,
+    load::{Layer, See},
 };
 use arrow::{
     array::RecordBatch,
@@ -25,11 +26,27 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 impl Postgres {
     pub(super) async fn read_layer(&mut self, entity: &Entity, layer: Layer) -> Result<Vec<RecordBatch>> {
+        let mut batches = Vec::new();
+        self.show(entity, Table::of(entity).select(layer), layer, &mut |batch| {
+            batches.push(batch);
+            Ok(())
+        })
+        .await?;
+        Ok(batches)
+    }
+
+    pub(super) async fn each_row(&mut self, entity: &Entity, see: See<'_>) -> Result<()> {
+        self.show(entity, Table::of(entity).select_unsorted(), Layer::Current, see).await
+    }
+
+    async fn show(&mut self, entity: &Entity, sql: String, layer: Layer, see: See<'_>) -> Result<()> {
         let (conn, open) = self.opened().await?;
-        let read =
-            layer_rows(conn, open.owner.tenant.as_str(), open.owner.connection.as_str(), entity, layer);
-        let read = read.await;
-        read.map_err(|f| self.failed(f, "reading rows"))
+        let schema = match layer {
+            Layer::Current => entity.schema(),
+            Layer::History => entity.history_schema(),
+        };
+        let shown = shown(conn, &open.owner, sql, schema, see).await;
+        shown.map_err(|f| self.failed(f, "reading rows"))
     }
 
     /// Runs one SELECT that can change nothing, with `billing` as default schema. At least one batch, so that the schema
@@ -67,32 +84,30 @@ fn refused(fault: Fault, place: &str) -> Error {
     }
 }
 
-async fn layer_rows(
+/// Runs a SELECT of one owner's rows in `schema`, and shows them as they come.
+async fn shown(
     conn: &mut PgConnection,
-    tenant: &str,
-    connection: &str,
-    entity: &Entity,
-    layer: Layer,
-) -> Result<Vec<RecordBatch>, Fault> {
-    let schema = match layer {
-        Layer::Current => entity.schema(),
-        Layer::History => entity.history_schema(),
-    };
+    owner: &Owner,
+    sql: String,
+    schema: SchemaRef,
+    see: See<'_>,
+) -> Result<(), Fault> {
     let mut columns =
         schema.fields().iter().map(|f| Column::of(f.data_type())).collect::<Result<Vec<_>>>()?;
-    let mut batches = Vec::new();
-    let mut rows =
-        sqlx::query(AssertSqlSafe(Table::of(entity).select(layer))).bind(tenant).bind(connection).fetch(conn);
+    let mut rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(owner.tenant.as_str())
+        .bind(owner.connection.as_str())
+        .fetch(conn);
     while let Some(row) = rows.try_next().await? {
         push(&mut columns, &row)?;
         if columns.first().is_some_and(|c| c.len() >= BATCH_ROWS) {
-            batches.push(batch(&schema, &mut columns)?);
+            see(batch(&schema, &mut columns)?)?;
         }
     }
     if columns.first().is_some_and(|c| c.len() > 0) {
-        batches.push(batch(&schema, &mut columns)?);
+        see(batch(&schema, &mut columns)?)?;
     }
-    Ok(batches)
+    Ok(())
 }
 
 /// Adds one row; returns its size in bytes.

@@ -15,7 +15,7 @@ use crate::{
     entity::Entity,
     error::{Error, Kind, Result},
     id::Owner,
-    load::{Committed, Layer, Rows, fold::UPSERT},
+    load::{Committed, Due, Late, Layer, Rows, fold::UPSERT},
 };
 use arrow::{
     array::{AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
@@ -32,6 +32,8 @@ pub(super) struct Target<'a> {
     /// Set while rebuilding.
     pub(super) aside: Option<&'a Rebuild>,
     pub(super) keep_raw: bool,
+    /// What was asked for before.
+    pub(super) due: Option<Due>,
 }
 
 impl Target<'_> {
@@ -137,6 +139,7 @@ pub(super) async fn merge(
         }
     }
     done.changed += changed.len() as u64;
+    done.late.merge(&Late::of(rows, &changed, target.due));
     if changed.is_empty() {
         return Ok(());
     }

@@ -141,10 +141,12 @@ impl Chargebee {
                 self.list(world, resource, &request.query)
             }
             ["api", "v2", name, id] if let Some(resource) = resource(name) => {
-                match world
-                    .find(resource, id)
-                    .filter(|row| query::has_retrieve(resource) && !world.stamp(*row).gone)
-                {
+                let there = |row: &Row| {
+                    query::has_retrieve(resource)
+                        && !world.stamp(*row).gone
+                        && !self.shelf(resource).hides(row.number())
+                };
+                match world.find(resource, id).filter(there) {
                     Some(row) => self.retrieve(world, row, &request.query),
                     None => error(
                         404,
@@ -163,6 +165,11 @@ impl Chargebee {
                 None,
             ),
         }
+    }
+
+    /// The row leaves lists and cannot be retrieved, without a trace, or comes back as it is.
+    pub(super) fn hide(&mut self, row: Row, hidden: bool) {
+        self.shelf(row.resource()).hide(row.number(), hidden);
     }
 
     /// A single row; of a document also the lines that a list leaves out.

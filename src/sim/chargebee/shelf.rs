@@ -81,9 +81,23 @@ pub(super) struct Shelf {
     updated: BTreeSet<Key>,
     /// The last window on a field that is not the sort field, already sorted: its pages come one after another.
     window: Option<(Filter, Order, Vec<Key>)>,
+    /// Rows that no list shows, whatever is asked.
+    hidden: BTreeSet<usize>,
 }
 
 impl Shelf {
+    /// Lists do not show the row from now on, or show it again.
+    pub(super) fn hide(&mut self, number: usize, hidden: bool) {
+        if hidden {
+            self.hidden.insert(number);
+        } else {
+            self.hidden.remove(&number);
+        }
+        self.window = None;
+    }
+    pub(super) fn hides(&self, number: usize) -> bool {
+        self.hidden.contains(&number)
+    }
     /// Shows the row as it is now.
     pub(super) fn show(&mut self, world: &World, row: Row) {
         let entry = Entry { row, created: created(world, row), stamp: world.stamp(row), element: None };
@@ -104,7 +118,7 @@ impl Shelf {
         self.entries.keys().copied().collect()
     }
     fn keep(&self, filter: Filter, key: &Key) -> bool {
-        self.entries.get(&key.1).is_some_and(|entry| filter.keeps(entry))
+        !self.hides(key.1) && self.entries.get(&key.1).is_some_and(|entry| filter.keeps(entry))
     }
     /// Up to `count` keys after `start` (all, when None), in `order`, ascending or descending.
     pub(super) fn page(
