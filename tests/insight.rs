@@ -3,3 +3,4 @@ mod company;
 mod forecast;
 mod ledger;
 mod models;
+mod proofs;

@@ -18,6 +18,8 @@ pub enum Exit {
     Credentials = 3,
     /// Not everything was synced; what is committed stays.
     Partial = 4,
+    /// Something does not hold: a proof found it.
+    Unproven = 5,
     /// Records were refused, and `--strict` was given.
     Rejects = 6,
     /// The request budget is used up.
@@ -33,12 +35,13 @@ pub enum Exit {
 }
 
 /// Code and meaning, for help and README.
-pub const TABLE: [(u8, &str); 11] = [
+pub const TABLE: [(u8, &str); 12] = [
     (0, "done"),
     (1, "a mistake of tidegate"),
     (2, "arguments, a pipeline or a connector are wrong"),
     (3, "credentials are missing, wrong, expired or too weak"),
     (4, "streams failed; what others committed stays"),
+    (5, "something does not hold: prove found it"),
     (6, "records were refused (with --strict)"),
     (7, "the request budget is used up; repeating continues"),
     (8, "the destination refused or failed"),

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Start", &["demo", "init", "check", "plan"]),
     ("Sync", &["sync", "run", "status"]),
-    ("Data", &["query", "export", "schema", "quarantine", "rebuild"]),
+    ("Data", &["query", "report", "prove", "export", "schema", "quarantine", "rebuild"]),
     ("More", &["state", "connectors", "simulate", "completions"]),
 ];
 

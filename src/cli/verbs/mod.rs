@@ -1,6 +1,7 @@
 //! One function per command: call the verb, draw what it answers, choose the exit code.
 mod demo;
 mod files;
+mod insight;
 mod look;
 mod operate;
 mod setup;
@@ -61,6 +62,8 @@ async fn command(scene: &Scene<'_>, command: Command) -> Result<Exit> {
         Command::Run(asked) => sync::run(scene, &asked).await,
         Command::Status(asked) => look::status(scene, &asked).await,
         Command::Query(asked) => look::query(scene, &asked).await,
+        Command::Report(asked) => insight::report(scene, &asked).await,
+        Command::Prove(asked) => insight::prove(scene, &asked).await,
         Command::Export(asked) => look::export(scene, &asked).await,
         Command::Schema(asked) => files::schema(scene, &asked),
         Command::Quarantine(asked) => operate::quarantine(scene, &asked).await,
