@@ -118,7 +118,7 @@ const BROKEN: [(&str, &str, &str); 32] = [
 ];
 
 /// A model and all models below it.
-fn needs(models: &[model::Model], name: &str) -> BTreeSet<String> {
+pub(crate) fn needs(models: &[model::Model], name: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::from([name.to_owned()]);
     for model in models.iter().rev() {
         if found.contains(&model.name) {

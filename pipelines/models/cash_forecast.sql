@@ -1,6 +1,6 @@
 -- name: cash_forecast
 -- grain: one row per tenant, connection, currency, component, collection method and week after as_of, 13 weeks
--- needs: collection_curve, ar_aging, v_invoices, scheduled_billing, data_as_of
+-- needs: collection_curve, ar_aging, scheduled_billing
 -- meaning: Which cash is to be expected when. Component `open`: what is open on as_of, collected as collection_curve
 --   says for its age. Component `renewal`: what scheduled_billing expects to be billed, collected by the same curve
 --   from its first day on. Without new customers, plan changes, usage, refunds and outflows. Disputed invoices follow
@@ -37,11 +37,10 @@ chances as (
 ),
 amounts as (
   select o.tenant_id, o.connection_id, o.currency, 'open' as component,
-    coalesce(i.collection_method, 'unknown') as collection_method, o.balance as amount, o.as_of,
+    coalesce(o.collection_method, 'unknown') as collection_method, o.balance as amount, o.as_of,
     o.as_of + 1 as from_date,
     greatest(o.as_of + 1 - coalesce(o.due_date, o.as_of + 1), -56) + 56 as start_days
   from ar_aging o
-  join v_invoices i on i.tenant_id = o.tenant_id and i.connection_id = o.connection_id and i.id = o.invoice_id
   union all
   select b.tenant_id, b.connection_id, b.currency, 'renewal' as component, b.collection_method, b.expected as amount,
     b.as_of, b.bill_date as from_date, greatest(-b.net_terms_days, -56) + 56 as start_days

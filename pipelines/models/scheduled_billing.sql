@@ -1,6 +1,6 @@
 -- name: scheduled_billing
 -- grain: one row per subscription and invoice that is to be expected within 91 days after as_of
--- needs: v_subscriptions, subscription_discounts, v_invoices, invoice_line_items, invoice_discounts, data_as_of
+-- needs: v_subscriptions, subscription_discounts, invoices, invoice_line_items, invoice_discounts, data_as_of
 -- meaning: What will be billed if everything goes on. A subscription that bills again is billed on next_billing_at
 --   and then every interval, up to cancel_at and for its remaining cycles. The amount is next_amount, less the share
 --   of discounts on its last recurring invoice (promotional credits apart) while one of its discounts still runs,
@@ -26,7 +26,7 @@ with recursive terms as (
   select l.tenant_id, l.connection_id, coalesce(l.subscription_id, i.subscription_id) as subscription_id, l.period_end,
     min(l.period_start) as period_start
   from invoice_line_items l
-  join v_invoices i
+  join invoices i
     on i.tenant_id = l.tenant_id and i.connection_id = l.connection_id and i.id = l.invoice_id
   where l.line_kind = 'recurring' and l.period_end > l.period_start and l.deleted_at is null
     and i.deleted_at is null and not coalesce(i.is_void, false)
@@ -133,7 +133,7 @@ whole_terms as (
   select distinct l.tenant_id, l.connection_id, coalesce(l.subscription_id, i.subscription_id) as subscription_id,
     i.id as invoice_id, i.issue_date, i.price_type
   from invoice_line_items l
-  join v_invoices i
+  join invoices i
     on i.tenant_id = l.tenant_id and i.connection_id = l.connection_id and i.id = l.invoice_id
   where l.line_kind = 'recurring' and not coalesce(l.is_proration, false) and l.deleted_at is null
     and i.deleted_at is null and not coalesce(i.is_void, false)

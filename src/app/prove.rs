@@ -109,6 +109,8 @@ pub struct Proven {
     pub resolved: Vec<StoredIssue>,
     /// Values that became NULL and still are.
     pub values: Vec<StoredIssue>,
+    /// Records in quarantine: what they would have said is missing, and rules may show it.
+    pub quarantined: u64,
 }
 
 impl Proven {
@@ -165,6 +167,7 @@ async fn settled<C: Clock>(
         new: keys.iter().filter(|key| !known.contains_key(*key)).count(),
         resolved: Vec::new(),
         values: Vec::new(),
+        quarantined: store.rejects(&pipeline.owner).await?.len() as u64,
     };
     for issue in found {
         let first_seen = known.get(&issue.key()).and_then(|k| k.first_seen).or(Some(now));

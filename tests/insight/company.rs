@@ -31,7 +31,11 @@ const START: i64 = 1_705_320_000;
 
 /// A company with ten months of billing, late in the evening: in Berlin it is tomorrow.
 pub(crate) fn world(seed: u64) -> World {
-    let mut world = World::new(seed, Size { customers: 30 }, Timestamp::from_secs(START));
+    sized(seed, 40)
+}
+
+pub(crate) fn sized(seed: u64, customers: usize) -> World {
+    let mut world = World::new(seed, Size { customers }, Timestamp::from_secs(START));
     world.advance(Timestamp::from_secs(START).plus(Duration::from_secs(65 * 86_400 + 42_000)));
     world
 }
@@ -117,6 +121,7 @@ fn value(ty: ColumnType, text: &str) -> ScalarValue {
 /// The rows of some companies as Parquet files, and an engine over them.
 pub(crate) struct Files {
     _dir: tempfile::TempDir,
+    tables: Vec<Table>,
     pub(crate) engine: Engine,
 }
 
@@ -141,13 +146,21 @@ impl Files {
                 tables.push(Table { name, schema, files });
             }
         }
-        let models = model::all().unwrap();
-        let views: Vec<(&str, &str)> = models.iter().map(model::Model::view).collect();
-        Self { engine: Engine::lake(tables, &views).await.unwrap(), _dir: dir }
+        let engine = engine(&tables, &model::all().unwrap()).await;
+        Self { engine, tables, _dir: dir }
+    }
+    /// The same files under other models.
+    pub(crate) async fn reopen(&mut self, models: &[model::Model]) {
+        self.engine = engine(&self.tables, models).await;
     }
     pub(crate) async fn rows(&self, sql: &str) -> Vec<String> {
         lines(&self.engine.query(sql).await.unwrap_or_else(|e| panic!("{e}\n{sql}")))
     }
+}
+
+async fn engine(tables: &[Table], models: &[model::Model]) -> Engine {
+    let views: Vec<(&str, &str)> = models.iter().map(model::Model::view).collect();
+    Engine::lake(tables.to_vec(), &views).await.unwrap()
 }
 
 fn file(dir: &Path, name: &str, schema: &SchemaRef, rows: &[Vec<ScalarValue>]) -> std::path::PathBuf {

@@ -1,10 +1,10 @@
 //! Every model of this company is what its definition says, on both engines.
 use super::{
-    company::{Company, Files, ZONE, database, world},
+    company::{Company, Files, ZONE, database, sized, world},
     forecast::{CASH_COLUMNS, CURVE_COLUMNS, Forecast, SCHEDULE_COLUMNS},
     ledger::{AGING_COLUMNS, aging, decimal, open_on, utc},
 };
-use crate::models::lake::assert_same;
+use crate::models::{lake::assert_same, needs};
 use chrono::Days;
 use std::{collections::BTreeSet, time::Duration};
 use tidegate::{
@@ -37,7 +37,7 @@ async fn receivables_and_cash_are_what_their_definitions_say_on_both_engines() {
             (format!("select {SCHEDULE_COLUMNS} from scheduled_billing"), forecast.schedule()),
             (format!("select {CASH_COLUMNS} from cash_forecast"), forecast.cash()),
         ];
-        for back in [0, 1, 17, 40, 99] {
+        for back in [0, 1, 17, 40, 63, 99] {
             let day = last.checked_sub_days(Days::new(back)).unwrap();
             let sql = as_of("ar_aging", day);
             questions.push((format!("select {AGING_COLUMNS} from ({sql}) q"), aging(&world, day)));
@@ -53,7 +53,7 @@ async fn receivables_and_cash_are_what_their_definitions_say_on_both_engines() {
         cash += forecast.cash().len();
         assert!(forecast.currencies().len() > 1);
     }
-    assert!(open > 20 && cash > 50, "too little to compare: {open} open, {cash} weeks");
+    assert!(open > 30 && cash > 50, "too little to compare: {open} open, {cash} weeks");
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn what_does_not_add_up_in_payments_and_credit_notes_is_named() {
             row["credit_note_id"].clone()
         }),
     ];
-    let (clean, mut companies, mut expected) = (world(3), Vec::new(), Vec::new());
+    let (clean, mut companies, mut expected) = (sized(3, 120), Vec::new(), Vec::new());
     for (n, (model, rule, plant)) in cases.into_iter().enumerate() {
         let mut company = Company::of(&format!("t{n}"), &clean, ZONE);
         let id = plant(&mut company);
@@ -180,4 +180,68 @@ async fn what_does_not_add_up_in_payments_and_credit_notes_is_named() {
     expected.sort();
     assert_same("lake", &Files::write(&companies).await.rows(sql).await, &expected);
     assert_same("Postgres", &database(&companies).await.rows(sql).await, &expected);
+}
+
+/// Rules of the models, each broken once in the SQL: (model, text, what it becomes, the model in which it shows).
+const BROKEN: [(&str, &str, &str, &str); 19] = [
+    ("ar_events", "and not coalesce(i.is_draft, false)", "", "ar_aging"),
+    ("ar_events", "where i.deleted_at is null", "where true", "ar_aging"),
+    ("ar_events", "where d.is_void", "where false", "ar_aging"),
+    ("ar_events", "coalesce(n.kind, 'none') <> 'adjustment'", "true", "ar_aging"),
+    ("ar_events", "cast(d.voided_at as date)", "d.issue_date", "ar_aging"),
+    ("ar_aging", "where e.event_date <= a.as_of", "", "ar_aging"),
+    ("ar_aging", "days_overdue <= 30", "days_overdue <= 20", "ar_aging"),
+    ("collection_curve", "else 2 * s.amount end", "else s.amount end", "collection_curve"),
+    ("collection_curve", "when p.kind = 'write_off' then 9999", "when false then 9999", "collection_curve"),
+    ("collection_curve", "50 * every", "5 * every", "collection_curve"),
+    ("collection_curve", "where kind <> 'issue'", "where kind = 'payment'", "collection_curve"),
+    (
+        "scheduled_billing",
+        "f.next_start <= f.period_end + 7",
+        "f.next_start <= f.period_end + 60",
+        "scheduled_billing",
+    ),
+    ("scheduled_billing", "where f.period_end <= a.as_of - 7", "", "scheduled_billing"),
+    ("scheduled_billing", "case when r.till >= d.bill_date", "case when true", "scheduled_billing"),
+    ("scheduled_billing", "coalesce(kind, '') <> 'promotional_credits'", "true", "scheduled_billing"),
+    (
+        "scheduled_billing",
+        "when c.status = 'trialing' then c.start_rate",
+        "when false then c.start_rate",
+        "scheduled_billing",
+    ),
+    ("scheduled_billing", "l.net + l.tax as", "l.net as", "scheduled_billing"),
+    ("scheduled_billing", "50 * n.rate", "5 * n.rate", "scheduled_billing"),
+    ("cash_forecast", "7 * (c.nth - 1)", "7 * c.nth", "cash_forecast"),
+];
+
+#[tokio::test]
+async fn every_rule_of_receivables_and_cash_broken_in_the_sql_is_seen() {
+    let (world, mut untested) = (sized(6, 250), Vec::new());
+    let mut lake = Files::write(&[Company::of("acme", &world, ZONE)]).await;
+    let day = utc(world.now().secs()).checked_sub_days(Days::new(30)).unwrap();
+    let forecast = Forecast::of(&world);
+    for (broken, text, replacement, shown) in BROKEN {
+        let mut models = model::all().unwrap();
+        let needed = needs(&models, shown);
+        models.retain(|m| needed.contains(&m.name));
+        let model = models.iter_mut().find(|m| m.name == broken).unwrap();
+        assert!(model.sql.contains(text), "{broken} has no `{text}`");
+        model.sql = model.sql.replace(text, replacement);
+        let (columns, rows) = match shown {
+            "ar_aging" => (AGING_COLUMNS, aging(&world, day)),
+            "collection_curve" => (CURVE_COLUMNS, forecast.curve()),
+            "scheduled_billing" => (SCHEDULE_COLUMNS, forecast.schedule()),
+            _ => (CASH_COLUMNS, forecast.cash()),
+        };
+        let sql = match models.iter().find(|m| m.name == shown).unwrap() {
+            aging if shown == "ar_aging" => format!("select {columns} from ({}) q", aging.as_of(day)),
+            other => format!("select {columns} from {}", other.name),
+        };
+        lake.reopen(&models).await;
+        if lake.rows(&sql).await == rows {
+            untested.push((broken, text));
+        }
+    }
+    assert!(untested.is_empty(), "without these the rows are the same, so nothing tests them: {untested:#?}");
 }

@@ -8,6 +8,8 @@ use arrow::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
+/// Name of the column that holds the bars: none. It leaves first when there is not enough room.
+pub const COLUMN: &str = " ";
 /// Characters of the longest bar.
 const WIDTH: i128 = 24;
 /// From one eighth to seven.
@@ -40,7 +42,7 @@ pub fn with_bars(batches: &[RecordBatch], of: Option<&str>, look: &Look) -> Resu
                 bar(value, greatest.get(&currency).copied().unwrap_or(0), look.colour)
             };
             columns.push(Arc::new(values.into_iter().map(bar).map(Some).collect::<StringArray>()));
-            fields.push(Field::new(" ", DataType::Utf8, true));
+            fields.push(Field::new(COLUMN, DataType::Utf8, true));
         }
         let fields = fields.into_iter().zip(&columns).map(|(f, c)| f.with_data_type(c.data_type().clone()));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));

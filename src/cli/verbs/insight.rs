@@ -116,6 +116,12 @@ fn told(scene: &Scene<'_>, one: &Proven, ids: usize) -> Result<()> {
             scene.out.data(&format!("and {} more: --ids {}\n", issues.len() - ids, issues.len()))?;
         }
     }
+    if !one.holds() && one.quarantined > 0 {
+        scene.out.note(&format!(
+            "{} records are in quarantine, and what they say is missing: tidegate quarantine list {}",
+            one.quarantined, one.pipeline
+        ));
+    }
     if !one.resolved.is_empty() {
         scene.out.note(&format!("{} earlier issues hold again and are resolved", one.resolved.len()));
     }
