@@ -188,7 +188,7 @@ const BROKEN: [(&str, &str, &str, &str); 19] = [
     ("ar_events", "where i.deleted_at is null", "where true", "ar_aging"),
     ("ar_events", "where d.is_void", "where false", "ar_aging"),
     ("ar_events", "coalesce(n.kind, 'none') <> 'adjustment'", "true", "ar_aging"),
-    ("ar_events", "cast(d.voided_at as date)", "d.issue_date", "ar_aging"),
+    ("ar_events", "cast(d.voided_at as date)", "d.as_of", "ar_aging"),
     ("ar_aging", "where e.event_date <= a.as_of", "", "ar_aging"),
     ("ar_aging", "days_overdue <= 30", "days_overdue <= 20", "ar_aging"),
     ("collection_curve", "else 2 * s.amount end", "else s.amount end", "collection_curve"),
