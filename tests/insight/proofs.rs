@@ -215,3 +215,55 @@ async fn each_planted_fault_is_named_by_rule_and_id_and_nothing_else_is_reported
     assert_eq!(issues.len(), 1, "{issues:?}");
     assert_eq!((issues[0].rule.as_str(), issues[0].actual.as_deref()), ("K1", Some("2")));
 }
+
+/// A question of these tables that asks this rule.
+fn asks(fed: &[Arc<Entity>], rule: &str) -> String {
+    let all = questions(fed, &|table| format!("history_{table}"));
+    all.into_iter().find(|q| q.contains(&format!("'{rule}'"))).unwrap_or_else(|| panic!("nobody asks {rule}"))
+}
+
+#[tokio::test]
+async fn movements_that_do_not_lead_to_the_month_are_named() {
+    let world = world(7);
+    let mut lake = Files::write(&[Company::of("acme", &world, ZONE)]).await;
+    let question = over_all(&asks(&fed(), "M1"));
+    assert_same("clean", &lake.rows(&question).await, &[]);
+    for (text, replacement, rule) in [
+        ("cast(expansion as decimal(28, 8))", "cast(expansion + 1 as decimal(28, 8))", "M1"),
+        ("where day <= as_of", "where day < as_of - 20", "M2"),
+    ] {
+        let mut models = tidegate::model::all().unwrap();
+        let model = models.iter_mut().find(|m| m.name == "mrr_movements").unwrap();
+        assert!(model.sql.contains(text), "no `{text}`");
+        model.sql = model.sql.replace(text, replacement);
+        lake.reopen(&models).await;
+        let found = lake.rows(&question).await;
+        assert!(found.iter().any(|row| row.contains(&format!("|{rule}|customers|"))), "{text}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn promotional_credit_is_what_its_movements_say() {
+    let world = world(8);
+    let mut lake = Files::write(&[Company::of("acme", &world, ZONE)]).await;
+    let mut fed = fed();
+    let named = |name: &str| Entity { name: name.into(), ..fed[0].as_ref().clone() };
+    let ledger = Arc::new(named("promotional_credits"));
+    fed.push(ledger);
+    // One movement a customer, told by a view, whether the table is there or not.
+    let question = over_all(&asks(&fed, "C4").replace("promotional_credits", "credit_movements"));
+    for (amount, wrong) in
+        [("credit_promotional", false), ("credit_promotional + 0.01", true), ("null", false)]
+    {
+        let sql = format!(
+            "select tenant_id, connection_id, id as customer_id, currency, cast({amount} as decimal(28, 8)) as amount, \
+             cast(null as timestamp) as deleted_at from customers"
+        );
+        let mut models = tidegate::model::all().unwrap();
+        models.push(tidegate::model::Model { name: "credit_movements".into(), sql, ..models[0].clone() });
+        lake.reopen(&models).await;
+        let found = lake.rows(&question).await;
+        let living = world.customers().rows().filter(|c| !c.stamp.deleted).count();
+        assert_eq!(found.len(), if wrong { living } else { 0 }, "{amount}: {found:?}");
+    }
+}
