@@ -128,3 +128,18 @@ fn prove_names_what_does_not_hold_exits_with_5_and_resolves_it_when_it_holds_aga
     );
     assert_eq!(kept.iter().map(|r| r["rule"].as_str().unwrap()).collect::<Vec<_>>(), ["D2", "H1"]);
 }
+
+#[test]
+fn tax_that_a_customer_withheld_is_an_allocation_with_its_date() {
+    let site = Served::company(250);
+    let stage = Stage::simulated(&site.chargebee());
+    stage.run(&["sync"]).expect(0);
+    let rows = tables::select(
+        &stage,
+        "select i.id, sum(a.amount) = max(i.tax_withheld) as whole, min(a.applied_date) is not null as dated \
+         from invoices i left join payment_allocations a on a.invoice_id = i.id and a.kind = 'tax_withheld' \
+         where i.tax_withheld > 0 group by i.id",
+    );
+    assert!(!rows.is_empty());
+    assert!(rows.iter().all(|r| r["whole"] == true && r["dated"] == true), "{rows:?}");
+}
