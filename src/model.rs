@@ -6,13 +6,28 @@ use crate::error::{Error, Kind, Result};
 use std::fmt::Write as _;
 
 /// In dependency order: a model reads tables and models above it.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 21] = [
     ("data_as_of", include_str!("../pipelines/models/data_as_of.sql")),
     ("v_invoices", include_str!("../pipelines/models/v_invoices.sql")),
     ("ar_open", include_str!("../pipelines/models/ar_open.sql")),
     ("invoiced_by_month", include_str!("../pipelines/models/invoiced_by_month.sql")),
     ("reconcile_invoices", include_str!("../pipelines/models/reconcile_invoices.sql")),
+    ("reconcile_payments", include_str!("../pipelines/models/reconcile_payments.sql")),
+    ("reconcile_credit_notes", include_str!("../pipelines/models/reconcile_credit_notes.sql")),
+    ("mrr_months", include_str!("../pipelines/models/mrr_months.sql")),
+    ("mrr_segments", include_str!("../pipelines/models/mrr_segments.sql")),
     ("mrr_monthly", include_str!("../pipelines/models/mrr_monthly.sql")),
+    ("mrr_movements", include_str!("../pipelines/models/mrr_movements.sql")),
+    ("v_subscriptions", include_str!("../pipelines/models/v_subscriptions.sql")),
+    ("v_subscription_items", include_str!("../pipelines/models/v_subscription_items.sql")),
+    ("v_payments", include_str!("../pipelines/models/v_payments.sql")),
+    ("v_credit_notes", include_str!("../pipelines/models/v_credit_notes.sql")),
+    ("v_invoice_line_items", include_str!("../pipelines/models/v_invoice_line_items.sql")),
+    ("ar_events", include_str!("../pipelines/models/ar_events.sql")),
+    ("ar_aging", include_str!("../pipelines/models/ar_aging.sql")),
+    ("collection_curve", include_str!("../pipelines/models/collection_curve.sql")),
+    ("scheduled_billing", include_str!("../pipelines/models/scheduled_billing.sql")),
+    ("cash_forecast", include_str!("../pipelines/models/cash_forecast.sql")),
 ];
 
 /// One derived table.
@@ -73,6 +88,15 @@ impl Model {
     /// Name and text, as a query engine registers it.
     pub fn view(&self) -> (&str, &str) {
         (&self.name, &self.sql)
+    }
+
+    /// The model as if the data ended on that day: one SELECT, for a model that takes its day from `data_as_of`.
+    pub fn as_of(&self, day: chrono::NaiveDate) -> String {
+        format!(
+            "with data_as_of as (select tenant_id, connection_id, cast('{day}' as date) as as_of from data_as_of)\n\
+             select * from (\n{}) dated",
+            self.sql
+        )
     }
 
     /// Splits a model file into header and SELECT. Fails `Bug` on a missing part or when the file's name differs.

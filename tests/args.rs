@@ -113,6 +113,8 @@ Proof and repair:
 
 Data:
   query        Ask the synced tables in SQL
+  report       Show revenue, receivables, expected cash, or what does not add up
+  prove        Check that the stored rows agree with each other, and keep what does not
   export       Copy tables, consistent with each other, into files
   schema       List the unified tables, or the columns of one
   quarantine   Look at records that were refused, and try them again

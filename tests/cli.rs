@@ -3,6 +3,7 @@ mod database;
 mod exits;
 mod faces;
 mod faults;
+mod insight;
 mod kills;
 mod records;
 mod repair;

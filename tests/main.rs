@@ -26,6 +26,8 @@ mod http;
 #[cfg(test)]
 mod init;
 #[cfg(test)]
+mod insight;
+#[cfg(test)]
 mod mappings;
 #[cfg(test)]
 mod models;

@@ -1,4 +1,4 @@
--- linked_payments lists every attempt; only successful ones settle anything.
+-- linked_payments lists every attempt; only successful ones settle anything. Tax that the customer withheld settles too.
 select
   _row,
   concat(invoice_id, ':payment:', p['n']) as id,
@@ -14,3 +14,18 @@ from (
   from invoices
 )
 where p['e']['txn_status'] = 'success'
+union all
+select
+  _row,
+  concat(invoice_id, ':tax_withheld:', w['n']) as id,
+  null as payment_id,
+  invoice_id,
+  'tax_withheld' as kind,
+  minor(w['e']['amount'], currency) as amount,
+  w['e']['date'] as applied_at,
+  local_date(w['e']['date'], _zone) as applied_date,
+  invoice_id as owner_invoice_id
+from (
+  select _row, _zone, id as invoice_id, currency_code as currency, unnest(indexed(linked_taxes_withheld)) as w
+  from invoices
+)

@@ -59,6 +59,11 @@ impl Reader {
             let name = format!("history_{}", entity.name);
             tables.push(Table { name, schema: entity.history_schema(), files: history });
         }
+        let mut issues = Vec::new();
+        for owner in &owners {
+            issues.extend(lake.issue_files(owner)?);
+        }
+        tables.push(Table { name: "quality_issues".into(), schema: Lake::issue_schema(), files: issues });
         let names: Vec<&str> = tables.iter().map(|t| t.name.as_str()).collect();
         let models = model::fitting(&names)?;
         let views: Vec<(&str, &str)> = models.iter().map(model::Model::view).collect();
@@ -68,6 +73,14 @@ impl Reader {
     /// True for a lake into which nothing was ever synced.
     pub fn is_new(&self) -> bool {
         matches!(self, Self::Lake { guards, .. } if guards.is_empty())
+    }
+
+    /// What the history of a table is called here.
+    pub fn history(&self, table: &str) -> String {
+        match self {
+            Self::Lake { .. } => format!("history_{table}"),
+            Self::Postgres(_) => format!("history.{table}"),
+        }
     }
 
     /// The answer to one SELECT; at least one batch, so that its columns are known.

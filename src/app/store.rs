@@ -5,8 +5,8 @@ use crate::{
     error::{Error, Kind, Result},
     id::Owner,
     load::{
-        Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredReject, lake::Lake,
-        postgres::Postgres,
+        Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredIssue, StoredReject,
+        lake::Lake, postgres::Postgres,
     },
     model,
 };
@@ -116,6 +116,12 @@ impl Destination for Store {
     }
     async fn rejects(&mut self, owner: &Owner) -> Result<Vec<StoredReject>> {
         either!(self.rejects(owner))
+    }
+    async fn issues(&mut self, owner: &Owner) -> Result<Vec<StoredIssue>> {
+        either!(self.issues(owner))
+    }
+    async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
+        either!(self.settle_issues(issues))
     }
     async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
         either!(self.set_checkpoint(stream, to))

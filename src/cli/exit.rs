@@ -18,8 +18,8 @@ pub enum Exit {
     Credentials = 3,
     /// Not everything was synced; what is committed stays.
     Partial = 4,
-    /// What must be the same, or must hold, is not.
-    Differs = 5,
+    /// What must hold, or be the same, is not: a proof found it.
+    Unproven = 5,
     /// Records were refused, and `--strict` was given.
     Rejects = 6,
     /// The request budget is used up.
@@ -41,7 +41,7 @@ pub const TABLE: [(u8, &str); 12] = [
     (2, "arguments, a pipeline or a connector are wrong"),
     (3, "credentials are missing, wrong, expired or too weak"),
     (4, "streams failed; what others committed stays"),
-    (5, "what must be the same or must hold is not (verify)"),
+    (5, "something does not hold (prove), or two sides differ (verify)"),
     (6, "records were refused (with --strict)"),
     (7, "the request budget is used up; repeating continues"),
     (8, "the destination refused or failed"),

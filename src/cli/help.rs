@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Start", &["demo", "init", "check", "plan"]),
     ("Sync", &["sync", "run", "status"]),
-    ("Proof and repair", &["verify", "sweep", "backfill"]),
-    ("Data", &["query", "export", "schema", "quarantine", "rebuild"]),
+    ("Proof and repair", &["verify", "prove", "sweep", "backfill"]),
+    ("Data", &["query", "report", "export", "schema", "quarantine", "rebuild"]),
     ("More", &["state", "connectors", "simulate", "completions"]),
 ];
 

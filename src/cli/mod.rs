@@ -15,6 +15,9 @@ use exit::Exit;
 use render::Out;
 use std::{ffi::OsString, process::ExitCode};
 
+/// Planning a query recurses over models of models, deeper than the usual 2 MB in an unoptimized build.
+const STACK_BYTES: usize = 16 << 20;
+
 /// Runs the program: parses, acts, prints, answers the exit code.
 pub fn start(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let cli = match args::parse(arguments) {
@@ -46,7 +49,8 @@ fn run(cli: Cli, out: &Out) -> crate::error::Result<Exit> {
     let least = u8::from(matches!(cli.command, args::Command::Run(_)));
     let filter = telemetry::directives(cli.global.verbose.max(least));
     telemetry::init(cli.global.log_format.into(), filter, out.notes.colour, out.log_writer())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.enable_all().thread_stack_size(STACK_BYTES).build().map_err(|e| {
         crate::error::Error::new(crate::error::Kind::Bug, "cannot start the runtime").because(e)
     })?;
     runtime.block_on(verbs::run(cli, out))

@@ -3,11 +3,13 @@
 //! There is no other way to move a watermark. A destination knows entities and checkpoints; it knows nothing of
 //! providers, HTTP or mappings.
 mod fold;
+mod issue;
 pub mod lake;
 mod late;
 pub mod memory;
 
 pub use crate::normalize::Rows;
+pub use issue::{IssueKey, StoredIssue};
 pub use late::{Due, Late};
 pub mod postgres;
 use crate::{
@@ -183,6 +185,11 @@ pub trait Destination: Send {
     ) -> impl Future<Output = Result<Option<(i64, Vec<RawRecord>)>>> + Send;
     /// Quarantined records of a connection that were not redriven, oldest first; no lock needed.
     fn rejects(&mut self, owner: &Owner) -> impl Future<Output = Result<Vec<StoredReject>>> + Send;
+    /// What is known to be wrong, resolved issues too, oldest first; no lock needed.
+    fn issues(&mut self, owner: &Owner) -> impl Future<Output = Result<Vec<StoredIssue>>> + Send;
+    /// Keeps what a proof found, of an opened connection, one of each key: an open issue of the same key is brought up to date and keeps
+    /// `first_seen`, so one with `resolved_at` resolves it; any other open one is added.
+    fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> impl Future<Output = Result<()>> + Send;
     /// Operator's act on an opened connection: replaces (or removes) a stream's checkpoint, backwards too.
     fn set_checkpoint(
         &mut self,

@@ -102,3 +102,34 @@ async fn a_database_that_is_not_there_is_8_and_its_password_is_not_printed() {
         assert!(!done.err.contains("planted-password") && !done.out.contains("planted-password"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prove_keeps_and_resolves_what_it_finds_in_a_database_too() {
+    let (site, database) = (Served::company(20), Database::new().await);
+    let stage = stage(&site, &database);
+    stage.run(&["sync"]).expect(0);
+    stage.run(&["prove"]).expect(0);
+    assert!(stage.run(&["report", "movements"]).expect(0).out.contains("closing"));
+    assert!(stage.run(&["report", "mrr", "--currency", "USD"]).expect(0).out.contains("USD"));
+    let mut conn = database.session().await;
+    let line = "(select l.id from billing.invoice_line_items l join billing.invoices i on i.id = l.invoice_id \
+                where i.status = 'paid' and i.deleted_at is null order by l.id limit 1)";
+    run(
+        &mut conn,
+        &format!("update billing.invoice_line_items set amount = amount + 0.01 where id = {line}"),
+    )
+    .await;
+    let told = stage.run(&["prove", "-o", "json"]).expect(5).json();
+    let rules: Vec<&str> =
+        told[0]["findings"].as_array().unwrap().iter().map(|f| f["rule"].as_str().unwrap()).collect();
+    assert_eq!(rules, ["D2", "H1"], "{told}");
+    run(
+        &mut conn,
+        &format!("update billing.invoice_line_items set amount = amount - 0.01 where id = {line}"),
+    )
+    .await;
+    stage.run(&["prove"]).expect(0);
+    let kept = "select rule || coalesce(delta::text, '') from billing.quality_issues \
+                where resolved_at >= first_seen order by rule";
+    assert_eq!(text(&mut conn, kept).await.replace('-', ""), "D20.01000000 H1");
+}

@@ -13,7 +13,8 @@ use tidegate::{
     checkpoint::{Aside, Checkpoint, Errand, Progress, Slice},
     decode::Issue,
     error::Kind,
-    load::{Commit, Committed, Destination, Diff, Layer, Opened, memory::Memory},
+    id::{Owner, TenantId},
+    load::{Commit, Committed, Destination, Diff, Layer, Opened, StoredIssue, memory::Memory},
     time::Timestamp,
 };
 
@@ -396,6 +397,65 @@ pub(crate) async fn rejects_are_kept_until_resolved<H: Harness>(h: &H) {
     assert_eq!(of(&h.reopen().await.rejects(&acme()).await.unwrap()), ["1-0"]);
 }
 
+/// A rule that an invented row violates.
+fn violated(actual: &str, first_seen: i64) -> StoredIssue {
+    StoredIssue {
+        rule: "D2".into(),
+        severity: "hard".into(),
+        entity: "bills".into(),
+        id: "a".into(),
+        column: String::new(),
+        currency: Some("EUR".into()),
+        expected: Some("10.01".into()),
+        actual: Some(actual.into()),
+        delta: Some("-0.01000000".into()),
+        message: "a\0b".into(),
+        first_seen: Some(Timestamp(first_seen)),
+        resolved_at: None,
+    }
+}
+
+pub(crate) async fn an_issue_is_open_until_it_is_settled_and_is_never_deleted<H: Harness>(h: &H) {
+    let mut d = opened(h).await;
+    let value = || Issue {
+        entity: "bills".into(),
+        id: "a".into(),
+        rule: "out_of_range".into(),
+        column: "note".into(),
+        message: "found too much".into(),
+    };
+    for _ in 0..2 {
+        d.commit(Commit { issues: vec![value()], ..commit(&three(1)) }).await.unwrap();
+    }
+    let (mut d, _) = again(h, d).await;
+    let stored = d.issues(&acme()).await.unwrap();
+    assert_eq!(stored.len(), 1, "read twice, kept once: {stored:?}");
+    assert!(stored[0].is_value() && stored[0].first_seen.is_some(), "{stored:?}");
+
+    d.settle_issues(vec![violated("10", 5)]).await.unwrap();
+    d.settle_issues(vec![violated("9", 8)]).await.unwrap();
+    let (mut d, _) = again(h, d).await;
+    let stored = d.issues(&acme()).await.unwrap();
+    assert_eq!(stored.len(), 2, "{stored:?}");
+    assert_eq!((stored[1].first_seen, stored[1].actual.as_deref()), (Some(Timestamp(5)), Some("9")));
+    assert_eq!(stored[1].delta.as_deref(), Some("-0.01000000"));
+
+    let resolved = StoredIssue { resolved_at: Some(Timestamp(9)), ..violated("9", 5) };
+    d.settle_issues(vec![resolved.clone()]).await.unwrap();
+    d.settle_issues(vec![resolved]).await.unwrap();
+    d.settle_issues(vec![violated("8", 12)]).await.unwrap();
+    d.close().await.unwrap();
+    let stored = h.reopen().await.issues(&acme()).await.unwrap();
+    let of = |i: &StoredIssue| (i.rule.clone(), i.first_seen.map(|t| t.0), i.resolved_at.map(|t| t.0));
+    assert_eq!(
+        stored.iter().skip(1).map(of).collect::<Vec<_>>(),
+        [("D2".into(), Some(5), Some(9)), ("D2".into(), Some(12), None)]
+    );
+    let nobody =
+        h.reopen().await.issues(&Owner { tenant: TenantId::parse("nobody").unwrap(), ..acme() }).await;
+    assert!(nobody.unwrap().is_empty());
+}
+
 pub(crate) async fn a_reject_that_is_read_again_is_stored_once<H: Harness>(h: &H) {
     let mut d = opened(h).await;
     let bad = || Commit { rejects: vec![reject("x", "{}"), reject("x", "{}")], ..empty("bills", 1) };
@@ -702,6 +762,7 @@ macro_rules! every_case {
             rejects_are_kept_until_resolved,
             a_reject_that_is_read_again_is_stored_once,
             what_a_sweep_saw_is_kept_until_it_ends_or_another_begins,
+            an_issue_is_open_until_it_is_settled_and_is_never_deleted,
             bodies_come_back_by_commit,
             a_child_that_moves_to_another_parent_is_there_once,
             a_child_table_of_two_streams_keeps_their_sets_apart,

@@ -3,7 +3,7 @@ use chrono::{Datelike, Days, Months, NaiveDate};
 use datafusion::common::ScalarValue;
 use fastrand::Rng;
 use std::{collections::BTreeMap, sync::Arc};
-use tidegate::entity::{Column, ColumnType, Entity, OnBad};
+use tidegate::entity::Entity;
 
 /// 1e-8 major units.
 pub(crate) type Money = i128;
@@ -776,61 +776,7 @@ impl World {
     }
 }
 
-/// The unified entities, as far as models read them.
+/// The unified entities.
 pub(crate) fn entities() -> Vec<Arc<Entity>> {
-    let line = "id:text invoice_id:text credit_note_id:text subscription_id:text item_id:text price_id:text \
-        line_kind:text period_start:date period_end:date amount:money discount_amount:money tax_amount:money \
-        net_amount:money is_proration:bool";
-    let part = "id:text invoice_id:text kind:text amount:money";
-    [
-        ("customers", None, "id:text auto_collection:text"),
-        ("subscriptions", None, "id:text customer_id:text status:text interval_unit:text interval_count:int \
-            cancel_at:timestamp ended_at:timestamp"),
-        ("payments", Some("paid_date"), "id:text paid_date:date amount:money"),
-        ("invoices", Some("issue_date"), "id:text number:text customer_id:text subscription_id:text \
-            is_recurring:bool status:text status_raw:text doc_class:text is_void:bool is_draft:bool is_disputed:bool \
-            issue_date:date due_date:date issued_at:timestamp generated_at:timestamp paid_on_date:date \
-            voided_at:timestamp period_start:date period_end:date currency:text exchange_rate:rate price_type:text \
-            sub_total:money total_discount:money total_tax_amount:money round_off:money total:money \
-            amount_paid:money credits_applied:money adjusted_amount:money written_off_amount:money \
-            tax_withheld:money debit_amount:money refunded_amount:money balance:money transaction_fee:money \
-            net_terms_days:int collection_method:text dunning_status:text next_retry_at:timestamp attempts:int \
-            parent_invoice_id:text po_number:text memo:text first_invoice:bool role:text created_at:timestamp \
-            updated_at:timestamp"),
-        ("invoice_line_items", None, line),
-        ("invoice_taxes", None, part),
-        ("invoice_discounts", None, part),
-        ("payment_allocations", None, "id:text invoice_id:text kind:text amount:money reversed_at:timestamp"),
-        ("credit_notes", Some("date"), "id:text invoice_id:text reason:text date:date voided_at:timestamp"),
-        ("credit_note_line_items", None, line),
-        ("refunds", None, "id:text credit_note_id:text invoice_id:text amount:money status:text"),
-    ]
-    .into_iter()
-    .map(|(name, month, columns)| {
-        Arc::new(Entity {
-            name: name.into(),
-            meaning: String::new(),
-            parent: None,
-            month: month.map(str::to_owned),
-            columns: columns.split_whitespace().map(column).collect(),
-        })
-    })
-    .collect()
-}
-
-fn column(spec: &str) -> Column {
-    let (name, ty) = spec.split_once(':').unwrap();
-    let ty = [
-        ColumnType::Text,
-        ColumnType::Int,
-        ColumnType::Bool,
-        ColumnType::Money,
-        ColumnType::Rate,
-        ColumnType::Timestamp,
-        ColumnType::Date,
-    ]
-    .into_iter()
-    .find(|t| t.name() == ty)
-    .unwrap();
-    Column { name: name.into(), ty, pii: false, on_bad: OnBad::Null, meaning: String::new(), promoted: false }
+    tidegate::manifest::catalog(None).unwrap().entities.into_values().collect()
 }

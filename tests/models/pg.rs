@@ -25,6 +25,11 @@ pub(crate) struct Database {
 impl Database {
     /// A fresh database with the world's rows in `billing.<entity>` and every model as a view.
     pub(crate) async fn load(world: &World) -> Self {
+        Self::with(&tables(world)).await
+    }
+
+    /// A fresh database after this script, with every model as a view.
+    pub(crate) async fn with(script: &str) -> Self {
         static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = format!("models_{}_{n}", std::process::id());
@@ -34,7 +39,7 @@ impl Database {
         admin.execute(AssertSqlSafe(format!("create database {name}"))).await.unwrap();
         let connection = PgConnection::connect(&server.replace("{db}", &name)).await.unwrap();
         let database = Self { connection: Mutex::new(connection) };
-        database.run(&tables(world)).await;
+        database.run(script).await;
         database.run(&model::postgres_script(&model::all().unwrap())).await;
         database.run("set search_path = billing").await;
         database
@@ -74,7 +79,7 @@ impl Database {
     }
 }
 
-fn literal(value: &ScalarValue) -> String {
+pub(crate) fn literal(value: &ScalarValue) -> String {
     match value {
         v if v.is_null() => "null".to_owned(),
         ScalarValue::Utf8(Some(v)) => format!("'{}'", v.replace('\'', "''")),

@@ -13,6 +13,9 @@ pub(crate) const MONTH_COLUMNS: &str =
 pub(crate) const RECONCILE_COLUMNS: &str =
     "tenant_id, connection_id, rule, severity, invoice_id, currency, expected, actual, delta";
 
+pub(crate) const MOVEMENT_COLUMNS: &str = "tenant_id, connection_id, customer_id, currency, month_start, opening, \
+    new_mrr, reactivation, expansion, contraction, churn, closing, as_of";
+
 const UNIT: Money = 100 * CENT;
 const BRIDGE_DAYS: u64 = 7;
 
@@ -315,6 +318,49 @@ pub(crate) fn mrr(w: &World) -> Vec<String> {
         format!("{key}|{month}|{}|{}|{value_date}|{}", decimal(mrr.max(0)), mrr < 0, w.as_of)
     });
     sorted(rows.collect())
+}
+
+/// Day by day: what changed, and is it new, back, more, less or gone?
+pub(crate) fn movements(w: &World) -> Vec<String> {
+    let mut groups: BTreeMap<String, Vec<Segment>> = BTreeMap::new();
+    for s in segments(w).into_iter().filter(|s| s.from < s.until) {
+        groups.entry(s.key.clone()).or_default().push(s);
+    }
+    let mut rows = Vec::new();
+    for (key, segments) in groups {
+        let mrr_on = |day: NaiveDate| -> Money {
+            let running = segments.iter().filter(|s| s.from <= day && day < s.until);
+            running.map(|s| s.mrr).sum::<Money>().max(0)
+        };
+        let mut day = segments.iter().map(|s| s.from).min().unwrap();
+        let (mut before, mut ever, mut opening) = (0, false, 0);
+        let mut kinds = [0; 5];
+        while day <= w.as_of {
+            let mrr = mrr_on(day);
+            let kind = match (before, mrr) {
+                (0, _) if !ever => 0,
+                (0, _) => 1,
+                (b, m) if m > b => 2,
+                (_, 0) => 4,
+                _ => 3,
+            };
+            kinds[kind] += mrr - before;
+            ever |= mrr > 0;
+            before = mrr;
+            let next = shift(day, 1);
+            if next.day() == 1 || day == w.as_of {
+                if opening != 0 || mrr != 0 || kinds.iter().any(|k| *k != 0) {
+                    let amounts = [&[opening][..], &kinds, &[mrr]].concat();
+                    let amounts: Vec<String> = amounts.into_iter().map(decimal).collect();
+                    let month = day.with_day(1).unwrap();
+                    rows.push(format!("{key}|{month}|{}|{}", amounts.join("|"), w.as_of));
+                }
+                (opening, kinds) = (mrr, [0; 5]);
+            }
+            day = next;
+        }
+    }
+    sorted(rows)
 }
 
 #[test]

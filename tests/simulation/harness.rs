@@ -16,7 +16,7 @@ use tidegate::{
     error::Result,
     extract::{InputValue, Limits, Options},
     id::{ConnectionId, Owner, TenantId},
-    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredReject},
+    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredIssue, StoredReject},
     manifest::{self, Catalog, Connector, Paging},
     normalize::Facts,
     secret::Secret,
@@ -145,6 +145,12 @@ impl<D: Destination> Destination for Mortal<D> {
     }
     async fn rejects(&mut self, owner: &Owner) -> Result<Vec<StoredReject>> {
         self.inner.rejects(owner).await
+    }
+    async fn issues(&mut self, owner: &Owner) -> Result<Vec<StoredIssue>> {
+        self.inner.issues(owner).await
+    }
+    async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
+        self.inner.settle_issues(issues).await
     }
     async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
         self.inner.set_checkpoint(stream, to).await

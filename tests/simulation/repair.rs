@@ -74,6 +74,7 @@ impl Story {
             Resource::Invoices => Row::Invoice(world.invoices().at(nth).unwrap()),
             Resource::CreditNotes => Row::CreditNote(world.notes().at(nth).unwrap()),
             Resource::Transactions => Row::Transaction(world.transactions().at(nth).unwrap()),
+            _ => panic!("a small resource"),
         }
     }
     fn hide(&self, row: Row, hidden: bool) -> String {

@@ -1,10 +1,12 @@
 //! What can be typed. Defines and parses; decides nothing.
 mod data;
+mod insight;
 mod project;
 mod repair;
 mod start;
 
 pub use data::{Export, Format, Quarantine, Query, Rows, SchemaArgs};
+pub use insight::{Of, Prove, Report};
 pub use project::{Connectors, Names, Plan, Rebuild, Run, State, Status, Sync};
 pub use repair::{Backfill, Mode, Sweep, Verify};
 pub use start::{Demo, Init, Setting, Simulate};
@@ -109,6 +111,11 @@ pub enum Command {
     Backfill(Backfill),
     /// Ask the synced tables in SQL
     Query(Query),
+    /// Show revenue, receivables, expected cash, or what does not add up
+    #[command(subcommand)]
+    Report(Report),
+    /// Check that the stored rows agree with each other, and keep what does not
+    Prove(Prove),
     /// Copy tables, consistent with each other, into files
     Export(Export),
     /// List the unified tables, or the columns of one

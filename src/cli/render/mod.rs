@@ -1,6 +1,7 @@
 //! How things look: data on stdout, the rest on stderr.
 //!
 //! What is drawn is text; only `Out` writes. Absent on purpose: nothing here computes a result.
+pub mod chart;
 pub mod errors;
 pub mod figures;
 pub mod progress;

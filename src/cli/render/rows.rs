@@ -56,7 +56,13 @@ fn unshowable(e: ArrowError) -> Error {
 /// A table for a person; figures to the right and grouped, at least two digits after a decimal point.
 pub fn table(schema: &SchemaRef, batches: &[RecordBatch], look: &Look) -> Result<String> {
     let mut table = schema.fields().iter().fold(Table::new(), |table, field| {
-        if field.data_type().is_numeric() { table.number(field.name()) } else { table.text(field.name()) }
+        if field.name() == super::chart::COLUMN {
+            table.text(field.name()).leaves(1)
+        } else if field.data_type().is_numeric() {
+            table.number(field.name())
+        } else {
+            table.text(field.name())
+        }
     });
     for batch in batches {
         let cells = Cells::of(batch).map_err(unshowable)?;

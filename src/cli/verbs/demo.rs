@@ -51,7 +51,7 @@ pub(super) async fn demo(scene: &Scene<'_>, asked: &Demo) -> Result<Exit> {
     }
     let dir = dir.display();
     out.data(&format!(
-        "\n{}\n  tidegate -C {dir} query \"select * from ar_open order by balance desc limit 10\"\n  \
+        "\n{}\n  tidegate -C {dir} report movements\n  tidegate -C {dir} query \"select * from ar_open order by balance desc limit 10\"\n  \
          tidegate -C {dir} status\n  tidegate -C {dir} quarantine list {PIPELINE}\n  tidegate schema invoices\n  \
          tidegate init     with your own site\n",
         out.data.bold("Try next")

@@ -1,6 +1,7 @@
 //! One function per command: call the verb, draw what it answers, choose the exit code.
 mod demo;
 mod files;
+mod insight;
 mod look;
 mod operate;
 mod repair;
@@ -65,6 +66,8 @@ async fn command(scene: &Scene<'_>, command: Command) -> Result<Exit> {
         Command::Sweep(asked) => repair::sweep(scene, &asked).await,
         Command::Backfill(asked) => repair::backfill(scene, &asked).await,
         Command::Query(asked) => look::query(scene, &asked).await,
+        Command::Report(asked) => insight::report(scene, &asked).await,
+        Command::Prove(asked) => insight::prove(scene, &asked).await,
         Command::Export(asked) => look::export(scene, &asked).await,
         Command::Schema(asked) => files::schema(scene, &asked),
         Command::Quarantine(asked) => operate::quarantine(scene, &asked).await,

@@ -35,7 +35,7 @@ pub(super) async fn verify(scene: &Scene<'_>, asked: &Verify) -> Result<Exit> {
         Output::Json => scene.out.json(&report)?,
         Output::Text => scene.out.data(&verify::text(&report, &scene.out.data))?,
     }
-    Ok(if report.equal { Exit::Ok } else { Exit::Differs })
+    Ok(if report.equal { Exit::Ok } else { Exit::Unproven })
 }
 
 async fn source(

@@ -1,6 +1,7 @@
 //! One opened connection of a lake: its lock, its state document, and the commit.
 use super::{
     files::{Files, failed},
+    issues,
     layout::{self, Layout, commit_file},
     plan::{self, Plan, View},
     raw,
@@ -14,7 +15,7 @@ use crate::{
     entity::Entity,
     error::{Error, Kind, Result},
     id::Owner,
-    load::{Commit, Committed, Layer, Opened, RawRecord, See, StoredReject, fold},
+    load::{Commit, Committed, Layer, Opened, RawRecord, See, StoredReject, fold, issue},
 };
 use arrow::array::RecordBatch;
 use std::{
@@ -185,7 +186,8 @@ impl Connection {
         let file = raw::write_rejects(&self.files, &self.layout, number, &rejects)?;
         done.bytes += file.as_ref().map_or(0, |f| f.file.bytes);
         next.rejects.extend(file);
-        let file = raw::write_issues(&self.files, &self.layout, number, &commit.issues)?;
+        let place = (&self.files, &self.layout, &self.owner);
+        let file = issues::write(place, &commit_file(number), number, &issue::of_commit(commit))?;
         done.bytes += file.as_ref().map_or(0, |f| f.bytes);
         next.issues.extend(file);
         Ok(new)

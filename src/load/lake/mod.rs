@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` section 6 has the layout. Absent on purpose: a clock, SQL, object stores.
 mod connection;
 mod files;
+mod issues;
 mod layout;
 mod merge;
 mod plan;
@@ -17,14 +18,14 @@ mod state;
 pub use files::{Effect, Files, Watch};
 pub use publish::ReadGuard;
 
-use super::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredReject};
+use super::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredIssue, StoredReject};
 use crate::{
     checkpoint::Checkpoint,
     entity::Entity,
     error::{Error, Kind, Result},
     id::{ConnectionId, Owner, TenantId},
 };
-use arrow::array::RecordBatch;
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use connection::Connection;
 use layout::Layout;
 use std::{
@@ -94,6 +95,16 @@ impl Lake {
         let Some(table) = state.tables.get(entity) else { return Ok(Vec::new()) };
         Ok(table.months.iter().map(|month| layout.current(entity, *month)).collect())
     }
+    /// Files of the connection's quality issues, of columns `issue_schema`.
+    pub fn issue_files(&self, owner: &Owner) -> Result<Vec<PathBuf>> {
+        let layout = self.layout(owner);
+        let Some((state, _)) = state::load(&self.files, &layout)? else { return Ok(Vec::new()) };
+        Ok(state.issues.iter().map(|file| layout.kept("issues", None).join(&file.name)).collect())
+    }
+    /// Columns of the quality issues.
+    pub fn issue_schema() -> SchemaRef {
+        issues::schema()
+    }
     /// Committed history files of one entity, oldest first.
     pub fn history_files(&self, owner: &Owner, entity: &str) -> Result<Vec<PathBuf>> {
         let layout = self.layout(owner);
@@ -145,6 +156,14 @@ impl Destination for Lake {
         let layout = self.layout(owner);
         let Some((state, _)) = state::load(&self.files, &layout)? else { return Ok(Vec::new()) };
         connection::open_rejects(&self.files, &layout, &state)
+    }
+    async fn issues(&mut self, owner: &Owner) -> Result<Vec<StoredIssue>> {
+        let layout = self.layout(owner);
+        let Some((state, _)) = state::load(&self.files, &layout)? else { return Ok(Vec::new()) };
+        issues::read(&self.files, &layout, &state)
+    }
+    async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
+        self.opened()?.settle(issues)
     }
     async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
         self.opened()?.set_checkpoint(stream, to)

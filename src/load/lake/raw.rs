@@ -1,4 +1,4 @@
-//! Bodies, rejects and quality issues as immutable files, one of each per commit.
+//! Bodies and rejects as immutable files, one of each per commit.
 use super::{
     files::{Files, Finished},
     layout::{Layout, commit_file},
@@ -6,7 +6,7 @@ use super::{
     state::{KeptFile, RejectFile},
 };
 use crate::{
-    decode::{Issue, Reject},
+    decode::Reject,
     error::{Error, Kind, Result},
     load::{RawRecord, StoredReject, fold},
     time::Timestamp,
@@ -190,30 +190,4 @@ pub(super) fn read_rejects(files: &Files, layout: &Layout, file: &RejectFile) ->
         }
     }
     Ok(found)
-}
-
-pub(super) fn write_issues(
-    files: &Files,
-    layout: &Layout,
-    number: i64,
-    issues: &[Issue],
-) -> Result<Option<KeptFile>> {
-    if issues.is_empty() {
-        return Ok(None);
-    }
-    let names = ["entity", "id", "rule", "column", "message"];
-    let schema = schema(&names.map(|n| (n, DataType::Utf8, false)));
-    let path = layout.kept("issues", None).join(commit_file(number));
-    let mut writer = Writer::create(files, &path, Arc::clone(&schema), None)?;
-    writer.write(&batch(
-        &schema,
-        vec![
-            texts(issues.iter().map(|i| i.entity.as_str())),
-            texts(issues.iter().map(|i| i.id.as_str())),
-            texts(issues.iter().map(|i| i.rule.as_str())),
-            texts(issues.iter().map(|i| i.column.as_str())),
-            texts(issues.iter().map(|i| i.message.as_str())),
-        ],
-    )?)?;
-    keep(files, &writer.finish()?, number, issues.len()).map(Some)
 }

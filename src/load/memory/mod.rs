@@ -4,13 +4,13 @@
 mod aside;
 
 use super::{
-    Commit, Committed, Destination, Diff, Late, Layer, Opened, RawRecord, Rows, See, StoredReject,
+    Commit, Committed, Destination, Diff, Late, Layer, Opened, RawRecord, Rows, See, StoredIssue,
+    StoredReject,
     fold::{self, Census, ChildChanges, Held, HeldRows, Keys, REMOVE, UPSERT},
-    key_hash,
+    issue, key_hash,
 };
 use crate::{
     checkpoint::Checkpoint,
-    decode::Issue,
     entity::Entity,
     error::{Error, Kind, Result},
     id::Owner,
@@ -37,7 +37,7 @@ struct Stored {
     raw: Vec<(String, RawRecord)>,
     rejects: Vec<StoredReject>,
     resolved: BTreeSet<String>,
-    issues: Vec<Issue>,
+    issues: Vec<StoredIssue>,
     /// By stream, what its unfinished sweep saw.
     seen: BTreeMap<String, Vec<u128>>,
     runs: Vec<serde_json::Value>,
@@ -247,7 +247,7 @@ impl Stored {
             let id = format!("{number}-{ordinal}");
             self.rejects.push(StoredReject { id, commit_no: number, reject: reject.clone() });
         }
-        self.issues.extend(commit.issues.iter().cloned());
+        issue::put(&mut self.issues, issue::of_commit(commit));
     }
 }
 
@@ -344,6 +344,15 @@ impl Destination for Memory {
         let store = self.lock();
         let Some(stored) = store.0.get(owner) else { return Ok(Vec::new()) };
         Ok(stored.rejects.iter().filter(|r| !stored.resolved.contains(&r.id)).cloned().collect())
+    }
+    async fn issues(&mut self, owner: &Owner) -> Result<Vec<StoredIssue>> {
+        Ok(self.lock().0.get(owner).map(|stored| stored.issues.clone()).unwrap_or_default())
+    }
+    async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
+        self.with(|_, stored| {
+            issue::put(&mut stored.issues, issues);
+            Ok(())
+        })
     }
     async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
         self.with(|_, stored| {

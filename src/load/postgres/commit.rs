@@ -159,7 +159,8 @@ async fn act(conn: &mut PgConnection, open: &Open, commit: &Commit) -> Result<Co
         super::quarantine::put_rejects(conn, owner, &commit.rejects, commit_no).await?;
     }
     if !commit.issues.is_empty() {
-        super::quarantine::put_issues(conn, owner, &commit.stream, &commit.issues, commit_no).await?;
+        let issues = crate::load::issue::of_commit(commit);
+        super::issues::put(conn, owner, &commit.stream, &issues, commit_no).await?;
     }
     seen::keep(conn, owner, commit, stored.as_ref(), commit_no).await?;
     state::put_checkpoint(conn, owner, &commit.stream, Some(&commit.checkpoint), commit_no).await?;

@@ -9,6 +9,7 @@ mod copy;
 mod decode;
 mod fault;
 mod generated;
+mod issues;
 mod prepare;
 mod quarantine;
 mod query;
@@ -25,7 +26,7 @@ use crate::{
     entity::{Entity, Parent},
     error::{Error, Kind, Result},
     id::Owner,
-    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredReject},
+    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredIssue, StoredReject},
 };
 use arrow::array::RecordBatch;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
@@ -113,6 +114,12 @@ impl Destination for Postgres {
     }
     async fn rejects(&mut self, owner: &Owner) -> Result<Vec<StoredReject>> {
         self.open_rejects(owner).await
+    }
+    async fn issues(&mut self, owner: &Owner) -> Result<Vec<StoredIssue>> {
+        self.all_issues(owner).await
+    }
+    async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
+        self.settle(&issues).await
     }
     async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
         self.replace_checkpoint(stream, to).await

@@ -1,21 +1,16 @@
-//! What was refused, and what became NULL? Stored with bytes and reason, so that nothing disappears silently.
+//! What was refused? Stored with bytes and reason, so that nothing disappears silently.
 use super::{
     Postgres,
     fault::Fault,
     state::{naive, stamp},
 };
-use crate::{
-    decode::{Issue, Reject},
-    error::Result,
-    id::Owner,
-    load::StoredReject,
-};
+use crate::{decode::Reject, error::Result, id::Owner, load::StoredReject};
 use bytes::Bytes;
 use chrono::NaiveDateTime;
 use sqlx::PgConnection;
 
 /// Text columns cannot hold U+0000; the bytes of the record are kept as they are.
-fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     text.replace('\0', "\\u0000")
 }
 
@@ -49,35 +44,6 @@ pub(super) async fn put_rejects(
     .bind(texts(|r| &r.message))
     .bind(asked)
     .bind(rejects.iter().map(|r| r.body.as_ref()).collect::<Vec<&[u8]>>())
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Keeps the values that became NULL.
-pub(super) async fn put_issues(
-    conn: &mut PgConnection,
-    owner: &Owner,
-    stream: &str,
-    issues: &[Issue],
-    commit_no: i64,
-) -> Result<(), Fault> {
-    let texts = |of: fn(&Issue) -> &str| issues.iter().map(|i| visible(of(i))).collect::<Vec<_>>();
-    sqlx::query(
-        "insert into tidegate.quality_issues (tenant_id, connection_id, commit_no, ordinal, stream, entity, id, \
-         rule, column_name, message) select $1, $2, $3, n - 1, $4, entity, id, rule, column_name, message \
-         from unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::text[]) \
-         with ordinality as i(entity, id, rule, column_name, message, n)",
-    )
-    .bind(owner.tenant.as_str())
-    .bind(owner.connection.as_str())
-    .bind(commit_no)
-    .bind(stream)
-    .bind(texts(|i| &i.entity))
-    .bind(texts(|i| &i.id))
-    .bind(texts(|i| &i.rule))
-    .bind(texts(|i| &i.column))
-    .bind(texts(|i| &i.message))
     .execute(conn)
     .await?;
     Ok(())

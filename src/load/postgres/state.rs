@@ -78,7 +78,7 @@ pub(super) async fn next_commit(
 }
 
 /// Fails `Stale` unless the epoch is still ours; locks the row until the transaction ends.
-async fn hold_epoch(conn: &mut PgConnection, owner: &Owner, epoch: i64) -> Result<(), Fault> {
+pub(super) async fn hold_epoch(conn: &mut PgConnection, owner: &Owner, epoch: i64) -> Result<(), Fault> {
     let ours: Option<bool> = sqlx::query_scalar(
         "select epoch = $3 from tidegate.connections where tenant_id = $1 and connection_id = $2 for update",
     )

@@ -173,6 +173,16 @@ impl Truth<'_> {
             c.put("owner_invoice_id", &row.id);
             self.add("payment_allocations", c);
         }
+        for (n, withheld) in row.withheld.iter().enumerate() {
+            let mut c = Cells::new(format!("{}:tax_withheld:{n}", row.id), row.stamp);
+            c.put("invoice_id", &row.id);
+            c.put("kind", "tax_withheld");
+            c.money("amount", withheld.amount, row.currency);
+            c.time("applied_at", Some(withheld.at));
+            c.put("applied_date", self.date(withheld.at));
+            c.put("owner_invoice_id", &row.id);
+            self.add("payment_allocations", c);
+        }
     }
 
     pub(super) fn notes(&mut self) {

@@ -1,0 +1,66 @@
+-- name: v_invoice_line_items
+-- grain: one row per line of an invoice, deleted ones too
+-- needs: invoice_line_items, v_invoices, subscription_items, mrr_segments
+-- meaning: The canonical invoice line: the base row plus what only other streams know. line_kind is `one_off` when
+--   the item behind its price is charged once. is_proration is the provider's word, else whether the line covers less
+--   than the interval of its price (see mrr_segments). Every other column is that of the table invoice_line_items,
+--   and five facts of the invoice are added.
+-- columns:
+--   tenant_id: Tenant
+--   connection_id: Connection
+--   provider: Provider
+--   id: The provider's id of the line
+--   line_no: Position in the document, from 0
+--   invoice_id: The invoice
+--   subscription_id: The subscription behind the line
+--   name: What is charged
+--   description: Text printed on the document
+--   item_id: The item of the catalog, else the item behind the price
+--   price_id: The item's price that is used
+--   line_kind: recurring, one_off, setup, usage, discount, tax, credit or rounding; unknown ones as they come
+--   period_start: First day of the service period
+--   period_end: End of the service period, exclusive
+--   quantity: Units
+--   unit_amount: Price of one unit
+--   amount: Before discounts; with tax when prices include it
+--   discount_amount: All discounts on the line
+--   tax_amount: Tax on the line
+--   tax_rate: Tax rate in per cent
+--   tax_rate_id: The provider's id or name of the tax rate
+--   net_amount: Amount less discounts, without tax
+--   line_total: Net amount and tax
+--   is_proration: True when only a part of a period is charged
+--   proration_of: The line this one corrects
+--   currency: Currency of the invoice, ISO 4217
+--   exchange_rate: Exchange rate of the invoice
+--   customer_id: Who is billed
+--   issue_date: Date of the invoice
+--   invoice_status: Status of the invoice
+--   is_void: The invoice is void
+--   is_draft: The invoice is not issued yet
+--   version: Provider's version
+--   source_updated_at: Provider's modification time
+--   observed_at: First seen in this state
+--   row_hash: Hash of the base row
+--   deleted_at: Found deleted
+with price_facts as (
+  select tenant_id, connection_id, price_id, min(item_id) as item_id, min(item_kind) as item_kind
+  from subscription_items
+  where price_id is not null
+  group by tenant_id, connection_id, price_id
+)
+select l.tenant_id, l.connection_id, l.provider, l.id, l.line_no, l.invoice_id, l.subscription_id, l.name,
+  l.description, coalesce(l.item_id, f.item_id) as item_id, l.price_id,
+  case when l.line_kind = 'recurring' and f.item_kind = 'charge' then 'one_off' else l.line_kind end as line_kind,
+  l.period_start, l.period_end, l.quantity, l.unit_amount, l.amount, l.discount_amount, l.tax_amount, l.tax_rate,
+  l.tax_rate_id, l.net_amount, l.line_total, coalesce(l.is_proration, m.is_prorated) as is_proration,
+  l.proration_of, l.currency, l.exchange_rate, i.customer_id as customer_id, i.issue_date as issue_date,
+  i.status as invoice_status, i.is_void as is_void, i.is_draft as is_draft, l.version, l.source_updated_at,
+  l.observed_at, l.row_hash, l.deleted_at
+from invoice_line_items l
+left join v_invoices i
+  on i.tenant_id = l.tenant_id and i.connection_id = l.connection_id and i.id = l.invoice_id
+left join price_facts f
+  on f.tenant_id = l.tenant_id and f.connection_id = l.connection_id and f.price_id = l.price_id
+left join mrr_segments m
+  on m.tenant_id = l.tenant_id and m.connection_id = l.connection_id and m.line_id = l.id

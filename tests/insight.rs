@@ -1,0 +1,6 @@
+//! Models, reports and proofs over the simulated company, against plain Rust that reads the world itself.
+mod company;
+mod forecast;
+mod ledger;
+mod models;
+mod proofs;
