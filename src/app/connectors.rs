@@ -1,5 +1,6 @@
 //! `tidegate connectors`: what can be read, and what each stream can and cannot promise.
 use crate::{
+    decode::Mark,
     error::{Error, Kind, Result},
     manifest::{self, Catalog, Connector, Cursor, InputKind, Paging, Stream},
 };
@@ -111,8 +112,11 @@ fn stream(stream: &Stream) -> StreamInfo {
         ),
         Cursor::Snapshot => "every sync reads all and compares; unchanged rows are not written".into(),
     };
+    let told = stream.deletes.as_ref().map(|d| format!(" and by events `{}`", d.told.any_of.join(", ")));
+    let told = told.unwrap_or_default();
     let deletes = match (&stream.deleted, &stream.cursor) {
-        (Some(field), _) => format!("told by `{field}`"),
+        (Some(Mark::Flag(field)), _) => format!("told by `{field}`{told}"),
+        (Some(Mark::Word { field, is }), _) => format!("told by `{field}: {is}`{told}"),
         (None, Cursor::Snapshot) => "found missing by a proven complete scan".into(),
         (None, Cursor::Window { .. }) => "not told by this stream".into(),
     };

@@ -87,6 +87,8 @@ pub(super) struct Lane {
     pub(super) url: String,
     pub(super) envelope: Envelope,
     pub(super) ended: bool,
+    /// It walks over events that tell of the stream's deletes, not over its rows.
+    pub(super) tells: bool,
     pub(super) requests: u64,
     /// Number of the machine's request that was this lane's last; the lane that waited longest goes first.
     pub(super) served: u64,
@@ -122,6 +124,7 @@ impl Lane {
             stream,
             url,
             ended: false,
+            tells: false,
             requests: 0,
             served: 0,
             hash: connector.hash.clone(),
@@ -156,6 +159,13 @@ impl Lane {
         self.work = Some(work);
         self.ended = idle.is_some();
         Ok(idle.map(|phase| self.emitted(None, Accepted { phase, scan: None, end: true })))
+    }
+    /// Where a windowed lane stands, once it is planned.
+    pub(super) fn phase(&self) -> Option<Phase> {
+        match &self.work {
+            Some(Work::Window(windows)) => Some(windows.phase()),
+            Some(Work::Snapshot(_)) | None => None,
+        }
     }
     pub(super) fn pick(&self, at: Duration) -> Pick {
         match &self.work {
@@ -210,7 +220,7 @@ impl Lane {
 }
 
 fn checkpoint(hash: &str, phase: Phase) -> Checkpoint {
-    Checkpoint { format: FORMAT, connector_hash: hash.to_owned(), phase }
+    Checkpoint { format: FORMAT, connector_hash: hash.to_owned(), phase, deletes: None }
 }
 
 fn spec(stream: &Stream) -> Result<Spec> {

@@ -6,6 +6,7 @@ use super::{
     budget::{Budget, Leave},
     fault::Fault,
     lane::{Lane, Pick, Turn, pick},
+    mates, offer,
     request::Account,
     retry::{self, Outcome, Verdict},
     steady::Steady,
@@ -77,10 +78,7 @@ impl Machine {
         let Setup { connector, inputs, base_url, seed, options } = setup;
         let account = Account::new(&connector, &inputs, base_url.as_deref())?;
         let probe = Probe { url: account.url(&connector.probe.path)?, turn: Turn::default(), passed: false };
-        let lanes = streams
-            .into_iter()
-            .map(|start| Lane::new(&connector, account.url(&start.stream.path)?, start))
-            .collect::<Result<_>>()?;
+        let lanes = mates::lanes(&connector, &account, streams)?;
         Ok(Self {
             budget: Budget::new(&connector.budget),
             connector,
@@ -148,6 +146,15 @@ impl Machine {
                 let reach = if everyone { Reach::Connection } else { Reach::Stream };
                 self.follow(flight.whose, verdict, reach, at);
             }
+            Outcome::Unavailable { why, fault } => match flight.whose {
+                // A walk over events that is refused would lose deletes: that is a failure.
+                Whose::Walk { lane, .. }
+                    if !self.options.named && self.lanes.get(lane).is_some_and(|l| !l.tells) =>
+                {
+                    self.pass_over(lane, why);
+                }
+                _ => self.follow(flight.whose, Some(Verdict::GiveUp(fault)), Reach::Stream, at),
+            },
             Outcome::Final(fault) => {
                 let restarted = match flight.whose {
                     Whose::Probe => false,
@@ -171,7 +178,10 @@ impl Machine {
     pub fn budget(&self) -> Facts {
         Facts {
             requests: self.sent,
-            streams: self.lanes.iter().map(|l| (l.stream.name.clone(), l.requests)).collect(),
+            streams: self.lanes.iter().fold(BTreeMap::new(), |mut all, lane| {
+                *all.entry(lane.stream.name.clone()).or_default() += lane.requests;
+                all
+            }),
             retries: self.retries,
             throttles: self.budget.throttles(),
             pace: self.budget.pace(),
@@ -234,7 +244,7 @@ impl Machine {
             Ok(page) => {
                 self.budget.succeeded(at);
                 match found.accept(walk, page, now) {
-                    Ok(emitted) => self.out.push_back(Step::Emit(Box::new(emitted))),
+                    Ok(emitted) => self.emit(lane, emitted),
                     Err(error) => self.fail(lane, error.with("url", &flight.place)),
                 }
             }
@@ -256,13 +266,37 @@ impl Machine {
         self.probe.turn = Turn::over();
         let ours = asked_at.min(now);
         let anchor = retry::date(&response.headers).map_or(ours, |theirs| theirs.min(ours));
-        for lane in 0..self.lanes.len() {
-            let Some(found) = self.lanes.get_mut(lane) else { continue };
-            match found.open(&self.options, anchor, now) {
-                Ok(Some(emitted)) => self.out.push_back(Step::Emit(Box::new(emitted))),
-                Ok(None) => {}
+        self.offer(serde_json::from_slice(&response.body).ok().as_ref());
+        let Self { lanes, options, .. } = self;
+        let open = |(i, lane): (usize, &mut Lane)| (i, lane.open(options, anchor, now));
+        let opened: Vec<_> = lanes.iter_mut().enumerate().filter(|(_, l)| !l.ended).map(open).collect();
+        let mut idle = Vec::new();
+        for (lane, opened) in opened {
+            match opened {
+                Ok(emitted) => idle.extend(emitted.map(|e| (lane, e))),
                 Err(error) => self.fail(lane, error),
             }
+        }
+        idle.into_iter().for_each(|(lane, emitted)| self.emit(lane, emitted));
+    }
+
+    /// Passes over the streams that the account does not have, by what the probe answered.
+    fn offer(&mut self, answer: Option<&serde_json::Value>) {
+        for lane in 0..self.lanes.len() {
+            let Some(found) = self.lanes.get(lane).filter(|l| !l.ended && !l.tells) else { continue };
+            match offer::refusal(found.stream.requires.as_ref(), answer) {
+                Ok(None) => {}
+                Ok(Some(why)) if self.options.named => self.fail(lane, offer::refused(&why)),
+                Ok(Some(why)) => self.pass_over(lane, why),
+                Err(error) => self.fail(lane, error),
+            }
+        }
+    }
+
+    fn emit(&mut self, lane: usize, emitted: super::Emitted) {
+        match mates::joined(&self.lanes, lane, emitted) {
+            Ok(emitted) => self.out.push_back(Step::Emit(Box::new(emitted))),
+            Err(error) => self.fail(lane, error),
         }
     }
 
@@ -297,11 +331,27 @@ impl Machine {
     }
 
     fn fail(&mut self, lane: usize, error: Error) {
-        if let Some(lane) = self.lanes.get_mut(lane).filter(|lane| !lane.ended) {
-            lane.ended = true;
-            let stream = lane.stream.name.clone();
+        if let Some(stream) = self.close(lane) {
             self.out.push_back(Step::Failed { error: error.with("stream", &stream), stream });
         }
+    }
+
+    fn pass_over(&mut self, lane: usize, why: String) {
+        if let Some(stream) = self.close(lane) {
+            self.out.push_back(Step::NotOffered { stream, why });
+        }
+    }
+
+    /// Ends a stream with both of its walks; None when this one was over.
+    fn close(&mut self, lane: usize) -> Option<String> {
+        let mate = mates::mate(&self.lanes, lane);
+        let found = self.lanes.get_mut(lane).filter(|lane| !lane.ended)?;
+        found.ended = true;
+        let stream = found.stream.name.clone();
+        if let Some(mate) = mate.and_then(|mate| self.lanes.get_mut(mate)) {
+            mate.ended = true;
+        }
+        Some(stream)
     }
 
     fn fail_all(&mut self, fault: &Fault) {

@@ -4,9 +4,10 @@ use super::{
     prove::Prover,
     raw::{self, CursorKind, PageKind},
     record::record,
+    told,
 };
 use crate::{
-    decode::{Struct, Type},
+    decode::{Mark, Struct, Type},
     entity::{ColumnType, Entity, Parent},
     error::Result,
     yaml::{File, Pairs, WordOr, line, suggest},
@@ -31,8 +32,10 @@ pub(super) fn streams(
     let feeder = Feeder { prover, connector, all: &raw.0, sql, entities };
     let mut streams = Vec::new();
     for (name, body) in &raw.0 {
-        streams.push(Arc::new(feeder.stream(name, body)?));
+        streams.push(feeder.stream(name, body)?);
     }
+    told::resolve(prover, &raw.0, &mut streams)?;
+    let streams: Vec<Arc<Stream>> = streams.into_iter().map(Arc::new).collect();
     feeder.owners(&streams)?;
     feeder.unused(&streams)?;
     Ok(streams)
@@ -70,7 +73,7 @@ impl Feeder<'_> {
             .field("key", &raw.key, "text or int_or_text", &|t| matches!(t, Type::Text | Type::IntOrText))?;
         let version = optional("version", &raw.version, "int", &|t| *t == Type::Int)?;
         let updated = optional("updated", &raw.updated, "a time", &time)?;
-        let deleted = optional("deleted", &raw.deleted, "bool", &|t| *t == Type::Bool)?;
+        let deleted = raw.deleted.as_ref().map(|mark| keys.mark(mark)).transpose()?;
         self.sent_once(raw)?;
         Ok(Stream {
             name: name.value.clone(),
@@ -83,6 +86,8 @@ impl Feeder<'_> {
             cursor: self.cursor(raw, updated.as_deref())?,
             updated,
             deleted,
+            deletes: None,
+            requires: raw.requires.as_ref().map(|r| p.requires(&r.value)).transpose()?,
             feeds: self.feeds(name, &raw.feeds)?,
             record,
         })
@@ -115,7 +120,9 @@ impl Feeder<'_> {
         let cursor = &raw.cursor.value;
         names.extend(&cursor.send);
         names.extend(cursor.sort.iter().flat_map(|s| s.value.0.iter().map(|(name, _)| name)));
-        names.extend(cursor.slices.iter().map(|s| &s.value.send));
+        // A log is sliced by the field that its windows follow: a request sends one of the two.
+        let sliced = cursor.slices.iter().map(|s| &s.value.send);
+        names.extend(sliced.filter(|s| cursor.send.as_ref().is_none_or(|send| send.value != s.value)));
         for (i, name) in names.iter().enumerate() {
             if names.iter().take(i).any(|other| other.value == name.value) {
                 let what = format!("parameter `{}` is sent twice by this stream", name.value);
@@ -346,6 +353,19 @@ struct KeyFields<'a> {
 }
 
 impl KeyFields<'_> {
+    fn mark(&self, raw: &Spanned<WordOr<String, raw::Mark>>) -> Result<Mark> {
+        match &raw.value {
+            WordOr::Word(name) => {
+                let name = Spanned::new(name.clone(), raw.referenced, raw.defined);
+                Ok(Mark::Flag(self.field("deleted", &name, "bool", &|t| *t == Type::Bool)?))
+            }
+            WordOr::Map(mark) => {
+                let field = self.field("deleted", &mark.field, "text", &|t| *t == Type::Text)?;
+                Ok(Mark::Word { field, is: mark.is.clone() })
+            }
+        }
+    }
+
     fn field(
         &self,
         key: &str,

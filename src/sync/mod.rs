@@ -60,7 +60,7 @@ pub async fn sync<'a, H: Http, C: Clock, D: Destination>(job: &'a Job, tools: To
         Some(_) => Status::Failed,
         None if run.interrupted => Status::Interrupted,
         None if failed == 0 => Status::Completed,
-        None if failed == run.streams.len() => Status::Failed,
+        None if failed == run.streams.iter().filter(|s| s.not_offered.is_none()).count() => Status::Failed,
         None => Status::Partial,
     };
     let owner = &job.facts.owner;
@@ -153,6 +153,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
                 }
                 Step::Emit(emitted) => self.take(*emitted, machine).await?,
                 Step::Failed { stream, error } => self.failed(&stream, error),
+                Step::NotOffered { stream, why } => self.passed_over(&stream, &why),
                 Step::WaitUntil(until) => {
                     if flights.is_empty() {
                         let why = reason.of(until, &machine.budget()).to_owned();
@@ -220,6 +221,13 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         }
         if self.failure.is_none() {
             self.failure = Some(error);
+        }
+    }
+
+    fn passed_over(&mut self, stream: &str, why: &str) {
+        (self.tools.report)(Progress::StreamNotOffered { stream: stream.to_owned(), why: why.to_owned() });
+        if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == stream) {
+            summary.not_offered = Some(why.to_owned());
         }
     }
 

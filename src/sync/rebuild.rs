@@ -56,6 +56,7 @@ pub async fn rebuild<D: Destination>(
             format: FORMAT,
             connector_hash: job.connector.hash.clone(),
             phase: Phase::Snapshot { complete: None },
+            deletes: None,
         };
         let commit = Commit {
             stream: stream.name.clone(),

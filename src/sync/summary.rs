@@ -84,6 +84,9 @@ pub struct StreamSummary {
     /// What stopped it, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The account does not have it: what it has instead. Nothing was read, and nothing is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_offered: Option<String>,
 }
 
 impl Summary {
