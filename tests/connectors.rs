@@ -105,14 +105,16 @@ fn both_connectors_load() {
     assert_eq!((chargebee.minor_units.default, chargebee.minor_units.exceptions["JPY"]), (2, 0));
     assert!(!chargebee.minor_units.exceptions.contains_key("KWD"));
     let streams: Vec<&str> = chargebee.streams.iter().map(|s| s.name.as_str()).collect();
-    assert_eq!(streams, ["customers", "subscriptions", "invoices", "credit_notes", "transactions"]);
+    assert_eq!(streams[..5], ["customers", "subscriptions", "invoices", "credit_notes", "transactions"]);
+    let goods = ["item_families", "items", "item_prices", "coupons", "plans", "addons", "events"];
+    assert!(goods.iter().all(|name| streams.contains(name)), "{streams:?}");
     let billsby = &catalog.connectors["billsby"];
     assert!(matches!(&billsby.auth, Auth::Header { name, value } if name == "apikey" && value == "api_key"));
 }
 
 #[test]
 fn chargebee_windows_overlap_five_minutes_and_never_sort_by_a_field_that_changes() {
-    for stream in &embedded().connectors["chargebee"].streams {
+    for stream in embedded().connectors["chargebee"].streams.iter().take(5) {
         let Cursor::Window { send, overlap, lag, sort, slices, .. } = &stream.cursor else { panic!() };
         assert_eq!(send, "updated_at[between]");
         assert!(*overlap >= Duration::from_secs(300) && *lag >= Duration::from_secs(120));
@@ -124,7 +126,7 @@ fn chargebee_windows_overlap_five_minutes_and_never_sort_by_a_field_that_changes
         assert_eq!(slices.length, Duration::from_secs(30 * 86_400));
         assert!(stream.query.contains(&("include_deleted".to_owned(), "true".to_owned())));
         assert_eq!(stream.version.as_deref(), Some("resource_version"));
-        assert_eq!(stream.deleted.as_deref(), Some("deleted"));
+        assert_eq!(stream.deleted, Some("deleted".into()));
     }
 }
 

@@ -73,6 +73,8 @@ fn connector(feeds: Vec<(Arc<Entity>, &str)>) -> (Connector, Arc<Stream>) {
         version: None,
         updated: None,
         deleted: None,
+        deletes: None,
+        requires: None,
         paging: Paging::PageNumber { send: "page".into(), first: 1, total: "/n".into(), size },
         cursor: Cursor::Snapshot,
         record: Struct::default(),

@@ -6,7 +6,7 @@ select
   local_date(occurred_at, _zone) as occurred_date,
   event_type,
   source,
-  user as user_name,
+  "user" as user_name,
   origin_user as origin_user_name,
   api_version,
   coalesce(

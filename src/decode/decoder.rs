@@ -114,7 +114,8 @@ impl Decoder {
             Look::Deleted(Some(range)) => (true, body.slice(range)),
             Look::Deleted(None) => {
                 let fault = Fault::new(Rule::NotAnObject, 0, "no record", "the deleted record");
-                let fault = self.told.iter().flat_map(|t| t.record.iter().rev()).fold(fault, |f, k| f.under_key(k));
+                let fault =
+                    self.told.iter().flat_map(|t| t.record.iter().rev()).fold(fault, |f, k| f.under_key(k));
                 return self.refuse(&fault, None, body, asked_at);
             }
         };
@@ -173,7 +174,12 @@ impl Decoder {
             && let Some(place) = self.places.version
             && self.object.column(place).and_then(|c| c.int(row)).is_none()
         {
-            return Err(Fault::new(Rule::MissingVersion, scan.at(), "no version", "the version of the delete"));
+            return Err(Fault::new(
+                Rule::MissingVersion,
+                scan.at(),
+                "no version",
+                "the version of the delete",
+            ));
         }
         let key = self.object.column(self.places.key).and_then(|column| Column::key(column, row));
         key.filter(|key| !key.is_empty()).ok_or_else(|| {

@@ -11,11 +11,7 @@ use crate::{
 use std::{mem, sync::Arc};
 
 /// The lanes of a run. Fails `Invalid` as `Lane::new` does.
-pub(super) fn lanes(
-    connector: &Connector,
-    account: &Account,
-    starts: Vec<StreamStart>,
-) -> Result<Vec<Lane>> {
+pub(super) fn lanes(connector: &Connector, account: &Account, starts: Vec<StreamStart>) -> Result<Vec<Lane>> {
     let mut lanes = Vec::new();
     for start in starts {
         let told = start.stream.deletes.as_ref().map(|deletes| StreamStart {

@@ -12,9 +12,12 @@ pub(super) fn refusal(requires: Option<&Requires>, answer: Option<&Value>) -> Re
     match found {
         Some(text) if requires.any_of.iter().any(|word| word == text) => Ok(None),
         Some(_) => Ok(Some(requires.otherwise.clone())),
-        None => Err(Error::new(Kind::Drift, "the probe's answer does not say whether the account offers this stream")
-            .with("pointer", &requires.pointer)
-            .hint("open the connector's `probe` path in a browser and compare it with the stream's `requires`")),
+        None => Err(Error::new(
+            Kind::Drift,
+            "the probe's answer does not say whether the account offers this stream",
+        )
+        .with("pointer", &requires.pointer)
+        .hint("open the connector's `probe` path in a browser and compare it with the stream's `requires`")),
     }
 }
 

@@ -264,7 +264,9 @@ impl Prover<'_> {
             return Err(self.file.error(line(&raw.any_of), "`any_of` must name at least one text"));
         }
         if raw.otherwise.value.trim().is_empty() {
-            return Err(self.file.error(line(&raw.otherwise), "`otherwise` must say what the account has instead"));
+            return Err(self
+                .file
+                .error(line(&raw.otherwise), "`otherwise` must say what the account has instead"));
         }
         let (any_of, otherwise) = (raw.any_of.value.clone(), raw.otherwise.value.clone());
         Ok(Requires { pointer: self.pointer(&raw.pointer)?, any_of, otherwise })

@@ -47,7 +47,10 @@ fn deletes(p: &Prover<'_>, raw: &raw::Deletes, own: &Stream, streams: &[Stream])
         return Err(p.file.error(line(&raw.field), what).hint(suggest(&raw.field.value, texts())));
     }
     if own.record.fields.iter().any(|f| f.name == raw.field.value) {
-        let what = format!("`{}` is a field of this stream's records too, so events look like them", raw.field.value);
+        let what = format!(
+            "`{}` is a field of this stream's records too, so events look like them",
+            raw.field.value
+        );
         return Err(p.file.error(line(&raw.field), what));
     }
     if raw.any_of.value.is_empty() {

@@ -291,6 +291,7 @@ pub(crate) fn checkpoint(watermark: i64) -> Checkpoint {
         format: FORMAT,
         connector_hash: "invented".into(),
         phase: Phase::Windows { watermark: Timestamp(watermark), open: None },
+        deletes: None,
     }
 }
 

@@ -48,6 +48,8 @@ fn stream(name: &str, paging: Paging, cursor: Cursor) -> Arc<Stream> {
         version: None,
         updated: None,
         deleted: None,
+        deletes: None,
+        requires: None,
         paging,
         cursor,
         record: Struct::default(),
@@ -142,7 +144,7 @@ pub(crate) fn machine(streams: Vec<(Arc<Stream>, Option<Checkpoint>)>, options: 
 }
 
 pub(crate) fn stored(phase: Phase) -> Option<Checkpoint> {
-    Some(Checkpoint { format: 1, connector_hash: "h1".into(), phase })
+    Some(Checkpoint { format: 1, connector_hash: "h1".into(), phase, deletes: None })
 }
 
 pub(crate) fn watermark(secs: i64) -> Option<Checkpoint> {
@@ -272,6 +274,8 @@ pub(crate) struct World {
     pub(crate) seen: Vec<Seen>,
     pub(crate) emitted: Vec<Emitted>,
     pub(crate) failed: Vec<(String, Error)>,
+    /// Streams that are not offered, and what is there instead.
+    pub(crate) passed: Vec<(String, String)>,
 }
 
 enum Event {
@@ -288,6 +292,7 @@ impl World {
             seen: vec![],
             emitted: vec![],
             failed: vec![],
+            passed: vec![],
         }
     }
     /// Runs to the end.
@@ -319,6 +324,10 @@ impl World {
                 }
                 Step::Failed { stream, error } => {
                     self.failed.push((stream, error));
+                    continue;
+                }
+                Step::NotOffered { stream, why } => {
+                    self.passed.push((stream, why));
                     continue;
                 }
                 Step::WaitUntil(t) => {

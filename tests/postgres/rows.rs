@@ -157,7 +157,7 @@ pub(crate) fn batch(entity: &Entity, rows: &[Row], owner: &Owner) -> RecordBatch
 
 pub(crate) fn checkpoint(watermark: i64) -> Checkpoint {
     let phase = Phase::Windows { watermark: Timestamp(watermark), open: None };
-    Checkpoint { format: FORMAT, connector_hash: "abc".into(), phase }
+    Checkpoint { format: FORMAT, connector_hash: "abc".into(), phase, deletes: None }
 }
 
 /// A commit of the stream `bills` that holds nothing but a checkpoint.

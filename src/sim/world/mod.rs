@@ -7,11 +7,14 @@ mod collect;
 mod credit;
 mod event;
 mod life;
+pub mod log;
 pub mod model;
 mod refund;
+mod shop;
 mod sign_up;
 pub mod table;
 mod touch;
+pub mod ware;
 mod words;
 
 pub use event::Resource;
@@ -86,6 +89,7 @@ enum Action {
     EditCustomer(At<Customer>),
     DeleteCustomer(At<Customer>),
     DeleteInvoice(At<Invoice>),
+    Restock,
 }
 
 /// The billing world.
@@ -97,6 +101,8 @@ pub struct World {
     planned: u64,
     growth: i64,
     events: Vec<Event>,
+    log: Vec<log::Happening>,
+    shop: shop::Shop,
     ids: HashMap<(Resource, String), Row>,
     pub(in crate::sim) customers: Table<Customer>,
     pub(in crate::sim) subscriptions: Table<Subscription>,
@@ -111,6 +117,7 @@ impl World {
         let mut world = Self::bare(seed, Timestamp::from_secs(start.secs() - HISTORY));
         let customers = i64::try_from(size.customers).unwrap_or(i64::MAX).max(1);
         world.growth = (HISTORY / customers).max(60);
+        world.stock();
         for k in 0..size.customers {
             let even = (HISTORY - DAY) / customers * i64::try_from(k).unwrap_or(0);
             let at = world.now + 1 + even + world.rng.i64(0..(HISTORY / customers).max(1));
@@ -129,6 +136,8 @@ impl World {
             planned: 0,
             growth: HISTORY,
             events: Vec::new(),
+            log: Vec::new(),
+            shop: shop::Shop::new(seed),
             ids: HashMap::new(),
             customers: Table::default(),
             subscriptions: Table::default(),
@@ -235,6 +244,7 @@ impl World {
         stamp.version = (stamp.version + 1).max(at * 1_000 + 17);
         stamp.stamped = true;
         self.events.push(Event { at, row, what });
+        self.tell(row, what);
     }
     fn register(&mut self, row: Row) {
         let key = (row.resource(), self.id(row).to_owned());
@@ -316,6 +326,7 @@ impl World {
             Action::EditCustomer(at) => self.edit_customer(at),
             Action::DeleteCustomer(at) => self.delete_customer(at),
             Action::DeleteInvoice(at) => self.delete_invoice(at),
+            Action::Restock => self.restock(),
         }
     }
 }
