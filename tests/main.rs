@@ -2,6 +2,8 @@
 #[cfg(test)]
 mod args;
 #[cfg(test)]
+mod catalog;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod config;

@@ -3,6 +3,6 @@
 //! `TIDEGATE_SEEDS` sets how many seeds, `TIDEGATE_SEED` and `TIDEGATE_CRASH` (`12:after`) replay one.
 mod chaos;
 mod crash;
-mod harness;
+pub(crate) mod harness;
 mod pace;
-mod rows;
+pub(crate) mod rows;

@@ -155,43 +155,38 @@ impl Pen<'_> {
             }
             Details::Item { .. } => item(&mut o, ware),
             Details::Price { .. } if range.plans.is_some() => plan_or_addon(&mut o, ware),
-            Details::Price { .. } => self.price(&mut o, ware),
+            Details::Price { .. } => price(&mut o, ware),
             Details::Coupon { .. } => coupon(&mut o, ware),
         }
         self.stamp(&mut o, ware.stamp);
         o.put("object", range.singular);
         o.end()
     }
+}
 
-    fn price(self, o: &mut Object, ware: &Ware) {
-        let Details::Price { item, family, kind, currency, period, pricing, trial_days, account } =
-            &ware.details
-        else {
-            return;
-        };
-        o.put("external_name", &ware.name).put("item_id", item).put("item_family_id", family);
-        o.put("item_type", kind.word())
-            .put("currency_code", currency.code())
-            .put("created_at", ware.created_at);
-        amounts(o, pricing, *currency);
-        cycle(o, *period);
-        if let Some(days) = trial_days {
-            o.put("trial_period", days)
-                .put("trial_period_unit", "day")
-                .put("trial_end_action", "site_default");
-        }
-        o.put("free_quantity", 0).put("is_taxable", true).put("channel", "web");
-        if *kind == ItemKind::Addon {
-            o.put("proration_type", "site_default");
-        }
-        if let Some((sku, account)) = account {
-            let mut detail = self.object();
-            detail.put("sku", sku).put("accounting_code", account).put("object", "accounting_detail");
-            o.raw("accounting_detail", &detail.end());
-            let mut tax = self.object();
-            tax.put("tax_profile_id", "tp_1").put("hsn_code", "9983").put("object", "tax_detail");
-            o.raw("tax_detail", &tax.end());
-        }
+fn price(o: &mut Object, ware: &Ware) {
+    let Details::Price { item, family, kind, currency, period, pricing, trial_days, account } = &ware.details
+    else {
+        return;
+    };
+    o.put("external_name", &ware.name).put("item_id", item).put("item_family_id", family);
+    o.put("item_type", kind.word()).put("currency_code", currency.code()).put("created_at", ware.created_at);
+    amounts(o, pricing, *currency);
+    cycle(o, *period);
+    if let Some(days) = trial_days {
+        o.put("trial_period", days).put("trial_period_unit", "day").put("trial_end_action", "site_default");
+    }
+    o.put("free_quantity", 0).put("is_taxable", true).put("channel", "web");
+    if *kind == ItemKind::Addon {
+        o.put("proration_type", "site_default");
+    }
+    if let Some((sku, account)) = account {
+        let mut detail = Object::new();
+        detail.put("sku", sku).put("accounting_code", account).put("object", "accounting_detail");
+        o.raw("accounting_detail", &detail.end());
+        let mut tax = Object::new();
+        tax.put("tax_profile_id", "tp_1").put("hsn_code", "9983").put("object", "tax_detail");
+        o.raw("tax_detail", &tax.end());
     }
 }
 

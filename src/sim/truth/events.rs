@@ -11,7 +11,7 @@ use crate::sim::{
         ware::Details,
     },
 };
-use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 impl Truth<'_> {
@@ -19,7 +19,9 @@ impl Truth<'_> {
         for (number, happening) in self.world.log().iter().enumerate() {
             let Some(kind) = log::kind(self.world, happening, catalog) else { continue };
             let content = log::content(self.world, happening, catalog);
-            let content: Value = serde_json::from_str(&content).unwrap_or_default();
+            let parts: BTreeMap<String, &RawValue> = serde_json::from_str(&content).unwrap_or_default();
+            let whole = parts.iter().map(|(k, v)| format!("{}:{}", super::json_text(k), canonical(v)));
+            let whole = format!("{{{}}}", whole.collect::<Vec<_>>().join(","));
             let mut c = Cells::new(log::id(number), Stamp::default());
             c.time("occurred_at", Some(happening.at));
             c.put("occurred_date", self.date(happening.at));
@@ -29,7 +31,7 @@ impl Truth<'_> {
             c.opt("user_name", (source == "api").then_some("full_access_key_v1"));
             c.put("api_version", "v2");
             self.concerned(&mut c, happening, catalog);
-            c.put("content", canonical(&content));
+            c.put("content", whole);
             self.add("events", c);
             if let Subject::Row { row: row @ Row::Subscription(_), .. } = &happening.subject {
                 let subscription = self.id(*row);
@@ -38,7 +40,7 @@ impl Truth<'_> {
                 c.put("subscription_id", subscription);
                 c.time("at", Some(happening.at));
                 c.put("kind", kind);
-                c.opt("after", content.get("subscription").map(canonical));
+                c.opt("after", parts.get("subscription").map(|part| canonical(part)));
                 self.add("subscription_events", c);
             }
         }
@@ -85,18 +87,15 @@ impl Truth<'_> {
     }
 }
 
-/// Keys in order, no spaces.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(members) => {
-            let sorted: BTreeMap<&String, &Value> = members.iter().collect();
-            let members =
-                sorted.into_iter().map(|(k, v)| format!("{}:{}", super::json_text(k), canonical(v)));
-            format!("{{{}}}", members.collect::<Vec<_>>().join(","))
-        }
-        Value::Array(items) => {
-            format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
-        }
-        other => other.to_string(),
+/// Keys in order, no spaces, numbers as they stand.
+fn canonical(json: &RawValue) -> String {
+    let text = json.get();
+    if let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+        let members = members.into_iter().map(|(k, v)| format!("{}:{}", super::json_text(&k), canonical(v)));
+        return format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+    }
+    match serde_json::from_str::<Vec<&RawValue>>(text) {
+        Ok(items) => format!("[{}]", items.into_iter().map(canonical).collect::<Vec<_>>().join(",")),
+        Err(_) => text.to_owned(),
     }
 }

@@ -274,11 +274,12 @@ impl World {
         }
     }
 
-    /// As `forget_stamps`, for what is for sale.
+    /// As `forget_stamps`, for what is for sale and was never deleted: a delete leaves a stamp for good.
     pub(super) fn forget_ware_stamps(&mut self, percent: u32) {
         let old = self.now - 30 * DAY;
         let Shop { rng, wares, .. } = &mut self.shop;
-        let all: Vec<At<Ware>> = wares.iter().map(|(at, _)| at).collect();
+        let campaign = |w: &Ware| w.id.starts_with("PROMO-");
+        let all: Vec<At<Ware>> = wares.iter().filter(|(_, w)| !campaign(w)).map(|(at, _)| at).collect();
         for at in all {
             let stamp = &mut wares[at].stamp;
             if stamp.updated_at < old && !stamp.deleted && rng.u32(0..100) < percent {
