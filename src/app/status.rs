@@ -62,7 +62,9 @@ pub async fn status<C: Clock>(
         let checkpoint = opened.checkpoints.get(&s.name);
         let data_through = checkpoint.and_then(Checkpoint::watermark);
         let lag_secs = data_through.map(|t| now.since(t).as_secs());
-        StreamStatus { stream: s.name.clone(), phase: phase(checkpoint), data_through, lag_secs }
+        let absent = checkpoint.is_none() && summaries.first().is_some_and(|run| passed_over(run, &s.name));
+        let phase = if absent { "not offered".to_owned() } else { phase(checkpoint) };
+        StreamStatus { stream: s.name.clone(), phase, data_through, lag_secs }
     });
     let made = summaries.first().and_then(|s| s.get("rows_made_with")).and_then(|h| h.as_str());
     Ok(PipelineStatus {
@@ -75,6 +77,14 @@ pub async fn status<C: Clock>(
         streams: streams.collect(),
         runs: summaries.into_iter().take(runs).collect(),
     })
+}
+
+/// Whether that run found that the account does not have the stream.
+fn passed_over(run: &serde_json::Value, stream: &str) -> bool {
+    let streams = run.get("streams").and_then(|s| s.as_array()).into_iter().flatten();
+    streams
+        .filter(|s| s.get("stream").and_then(|n| n.as_str()) == Some(stream))
+        .any(|s| s.get("not_offered").is_some())
 }
 
 /// Where a stream stands, in words.

