@@ -197,6 +197,26 @@ async fn no_delete_is_lost_wherever_the_process_dies() {
     }
 }
 
+/// A run whose requests are used up commits what it has of both walks.
+#[tokio::test]
+async fn no_delete_is_lost_wherever_the_request_budget_ends() {
+    let lists = ["items", "item_prices", "coupons"];
+    let mut stopped = 0;
+    for budget in 2..40 {
+        let shop = Shop::new(Site::Chargebee, 5);
+        let mut job = shop.job(&lists);
+        job.options.requests_max = Some(budget);
+        let effects = Effects::new(None);
+        let outcome =
+            shop.bench.attempt(&job, &shop.sim, &shop.clock, shop.destination(), &effects).await.unwrap();
+        stopped += u32::from(outcome.error.is_some());
+        shop.clock.pass(Duration::from_secs(3_600));
+        shop.synced(&lists).await;
+        shop.compare(&["items", "prices", "coupons"], &format!("stopped after {budget} requests")).await;
+    }
+    assert!(stopped > 10, "only {stopped} runs were stopped");
+}
+
 #[tokio::test]
 async fn a_rebuild_from_stored_events_comes_to_the_same_rows() {
     let shop = Shop::new(Site::Chargebee, 5);
