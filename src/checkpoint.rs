@@ -17,6 +17,9 @@ pub struct Checkpoint {
     pub connector_hash: String,
     /// Where the stream stands.
     pub phase: Phase,
+    /// Where the walk over the events that tell of its deletes stands; None for a stream without such a walk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletes: Option<Phase>,
     /// What is read beside the live windows: at most one of each kind. A finished one stays until the next begins, so
     /// that a run over many streams goes on with those that are left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -143,10 +146,37 @@ pub enum Progress {
     Done,
 }
 
+impl Phase {
+    /// Everything modified up to here is durable; None while the first load runs.
+    fn watermark(&self) -> Option<Timestamp> {
+        match self {
+            Self::FirstLoad { .. } => None,
+            Self::Windows { watermark, .. } => Some(*watermark),
+            Self::Snapshot { complete } => *complete,
+        }
+    }
+}
+
+/// Fails `Bug` when a watermark would go back or vanish.
+fn forward(old: Option<Timestamp>, new: Option<Timestamp>) -> Result<()> {
+    if old.is_none() || old <= new {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Bug, "a watermark must not go back")
+        .with("stored", old.map_or_else(String::new, |t| t.to_string()))
+        .with("new", new.map_or_else(|| "none".into(), |t| t.to_string())))
+}
+
 impl Checkpoint {
     /// A checkpoint of this release, with nothing read beside it.
     pub fn new(connector_hash: &str, phase: Phase) -> Self {
-        Self { format: FORMAT, connector_hash: connector_hash.to_owned(), phase, asides: Vec::new() }
+        Self {
+            format: FORMAT,
+            connector_hash: connector_hash.to_owned(),
+            phase,
+            asides: Vec::new(),
+            deletes: None,
+        }
     }
     /// The unfinished sweep, if any: the keys it saw are kept as long as it is here.
     pub fn sweep(&self) -> Option<&Aside> {
@@ -158,25 +188,20 @@ impl Checkpoint {
     }
     /// Everything modified up to here is durable; None while the first load runs.
     pub fn watermark(&self) -> Option<Timestamp> {
-        match &self.phase {
-            Phase::FirstLoad { .. } => None,
-            Phase::Windows { watermark, .. } => Some(*watermark),
-            Phase::Snapshot { complete } => *complete,
-        }
+        self.phase.watermark()
+    }
+    /// The checkpoint of the walk over deletes, as if it were a stream's own.
+    pub fn of_deletes(&self) -> Option<Self> {
+        let phase = self.deletes.clone()?;
+        Some(Self { phase, deletes: None, ..self.clone() })
     }
     /// Asserted on every write and every read back: a watermark never goes back, a first load never follows windows.
+    /// A walk over deletes that the connector no longer declares may end; declared again, it begins anew.
     pub fn may_follow(&self, before: Option<&Self>) -> Result<()> {
-        let old = before.and_then(Self::watermark);
-        let backwards = match (old, self.watermark()) {
-            (Some(old), Some(new)) => new < old,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        if backwards {
-            return Err(Error::new(Kind::Bug, "a watermark must not go back")
-                .with("stored", old.map_or_else(String::new, |t| t.to_string()))
-                .with("new", self.watermark().map_or_else(|| "none".into(), |t| t.to_string())));
+        forward(before.and_then(Self::watermark), self.watermark())?;
+        match &self.deletes {
+            Some(new) => forward(before.and_then(|b| b.deletes.as_ref()?.watermark()), new.watermark()),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

@@ -106,6 +106,8 @@ fn both_connectors_load() {
     assert!(!chargebee.minor_units.exceptions.contains_key("KWD"));
     let streams: Vec<&str> = chargebee.streams.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(streams[..5], ["customers", "subscriptions", "invoices", "credit_notes", "transactions"]);
+    let goods = ["item_families", "items", "item_prices", "coupons", "plans", "addons", "events"];
+    assert!(goods.iter().all(|name| streams.contains(name)), "{streams:?}");
     let billsby = &catalog.connectors["billsby"];
     assert!(matches!(&billsby.auth, Auth::Header { name, value } if name == "apikey" && value == "api_key"));
 }
@@ -125,7 +127,7 @@ fn chargebee_windows_overlap_five_minutes_and_never_sort_by_a_field_that_changes
         assert_eq!(slices.length, Duration::from_secs(30 * 86_400));
         assert!(stream.query.contains(&("include_deleted".to_owned(), "true".to_owned())));
         assert_eq!(stream.version.as_deref(), Some("resource_version"));
-        assert_eq!(stream.deleted.as_deref(), Some("deleted"));
+        assert_eq!(stream.deleted, Some("deleted".into()));
     }
 }
 
@@ -197,13 +199,18 @@ fn unified_columns_reject_bad_keys_money_currencies_and_dates_and_null_the_rest(
             let strict = column.name == "id"
                 || column.name.ends_with("_id")
                 || column.name == "currency"
+                || (column.name == "unit_amount"
+                    && ["prices", "plans", "addons"].contains(&entity.name.as_str()))
                 || matches!(column.ty, ColumnType::Money | ColumnType::Date);
             assert_eq!(column.on_bad == OnBad::Reject, strict, "{}.{}", entity.name, column.name);
             assert!(!column.meaning.is_empty());
         }
     }
     let months: Vec<_> = entities.values().filter_map(|e| e.month.clone()).collect();
-    assert_eq!(months, ["date", "issue_date", "order_date", "paid_date", "date", "date", "usage_date"]);
+    assert_eq!(
+        months,
+        ["date", "occurred_date", "issue_date", "order_date", "paid_date", "date", "date", "usage_date"]
+    );
     assert!(entities["customers"].column("email").unwrap().pii);
 }
 

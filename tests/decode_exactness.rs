@@ -506,7 +506,7 @@ fn the_machines_fields_are_read_from_every_record() {
         key: "key".into(),
         version: some("resource_version"),
         updated: some("updated_at"),
-        deleted: some("deleted"),
+        deleted: Some("deleted".into()),
     };
     let mut decoder = Decoder::new("things", &shape, &keys).unwrap();
     let full = r#"{"key":"12","resource_version":5,"updated_at":3,"deleted":true}"#;

@@ -4,6 +4,8 @@ mod args;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod catalog;
+#[cfg(test)]
 mod chargebee_streams;
 #[cfg(test)]
 mod cli;

@@ -75,6 +75,8 @@ fn connector(feeds: Vec<(Arc<Entity>, &str)>) -> (Connector, Arc<Stream>) {
         updated: None,
         deleted: None,
         cut: None,
+        deletes: None,
+        requires: None,
         paging: Paging::PageNumber { send: "page".into(), first: 1, total: "/n".into(), size },
         cursor: Cursor::Snapshot { order: None, lag: Duration::ZERO },
         record: Struct::default(),

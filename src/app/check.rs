@@ -107,6 +107,10 @@ impl Findings {
         let count = sampled.len();
         let mut wrong: Vec<(Vec<String>, Error)> = Vec::new();
         for (stream, found) in sampled {
+            if let Some(why) = found.not_offered {
+                self.right(&format!("stream {stream}"), format!("not offered: {why}"));
+                continue;
+            }
             match (found.error, found.pages.first()) {
                 (Some(e), _) => {
                     let reason = e.line_without("stream");

@@ -111,11 +111,13 @@ fn stream(stream: &Stream) -> StreamInfo {
         ),
         Cursor::Snapshot { .. } => "every sync reads all and compares; unchanged rows are not written".into(),
     };
+    let told = stream.deletes.as_ref().map(|d| format!(" and by events `{}`", d.told.any_of.join(", ")));
+    let told = told.unwrap_or_default();
     let deletes = match (&stream.deleted, &stream.cursor) {
-        (Some(field), Cursor::Snapshot { order: Some(_), .. }) => {
-            format!("told by `{field}`, or found missing by a proven complete scan")
+        (Some(mark), Cursor::Snapshot { order: Some(_), .. }) => {
+            format!("told by `{mark}`{told}, or found missing by a proven complete scan")
         }
-        (Some(field), _) => format!("told by `{field}`"),
+        (Some(mark), _) => format!("told by `{mark}`{told}"),
         (None, Cursor::Snapshot { order: None, .. }) if matches!(stream.paging, Paging::Token { .. }) => {
             "not told by this stream".into()
         }

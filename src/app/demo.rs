@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    sim::{Sim, chaos::Knob, world::Size},
+    sim::{Sim, chaos::Knob, chargebee::ProductCatalog, world::Size},
     sync::{Normalizers, Outcome, Stop, progress::Progress},
     time::{Clock, SystemClock, Timestamp},
 };
@@ -90,6 +90,7 @@ pub async fn demo(
         seed,
         size: Size { customers: CUSTOMERS },
         knobs: Vec::new(),
+        catalog: ProductCatalog::V2,
         advance: None,
     };
     let served = simulate::prepare(order, present.minus(MONTH)).await?;

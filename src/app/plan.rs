@@ -101,6 +101,9 @@ pub(super) async fn cost<H: Http, C: Clock>(
     let mut streams = Vec::new();
     for stream in &job.streams {
         let found = sampled.remove(&stream.name).unwrap_or_default();
+        if found.not_offered.is_some() {
+            continue;
+        }
         let slices = slices.get(&stream.name).map_or(&[][..], Vec::as_slice);
         streams.push(estimate(stream, &found, slices, read.get(&stream.name).copied()));
     }
@@ -153,12 +156,13 @@ fn estimate(stream: &Stream, found: &Sampled, slices: &[Slice], watermark: Optio
     };
     let records = records.filter(|_| found.error.is_none());
     let incremental = incremental && found.error.is_none();
+    let requests = records.map(|r| r.div_ceil(size).max(1)).or(incremental.then_some(1));
     let each = bytes_seen.checked_div(records_seen).unwrap_or(0);
     StreamPlan {
         stream: stream.name.clone(),
         what,
         records,
-        requests: records.map(|r| r.div_ceil(size).max(1)).or(incremental.then_some(1)),
+        requests: requests.map(|n| n + u64::from(stream.deletes.is_some())),
         bytes: records.map(|r| r * each),
         exact: stated.is_some() || whole,
         error: found.error.as_ref().map(|e| e.line_without("stream")),

@@ -22,6 +22,8 @@ pub(super) struct Sampled {
     pub(super) pages: Vec<Page>,
     /// Why it could not be read.
     pub(super) error: Option<Error>,
+    /// What the account has instead of it.
+    pub(super) not_offered: Option<String>,
 }
 
 /// Asks each stream for the first page of each of these slices (one without bounds, when there are none).
@@ -45,7 +47,8 @@ pub(super) async fn sample<H: Http, C: Clock>(
     let start = |stream: &Arc<Stream>| {
         let slices = slices.get(&stream.name).filter(|s| !s.is_empty());
         let checkpoint = slices.map(|s| first_load(job, now, s.clone()));
-        StreamStart { stream: Arc::clone(stream), checkpoint }
+        // Events that tell of deletes are no sample of the stream's records.
+        StreamStart { stream: Arc::new(Stream { deletes: None, ..stream.as_ref().clone() }), checkpoint }
     };
     let mut machine = Machine::new(setup, job.streams.iter().map(start).collect())?;
     let wanted = |stream: &str| slices.get(stream).map_or(1, |s| s.len().max(1));
@@ -62,6 +65,7 @@ pub(super) async fn sample<H: Http, C: Clock>(
                 found.pages.extend(emitted.page.filter(|_| found.pages.len() < wanted(&emitted.stream)));
             }
             Step::Failed { stream, error } => sampled.entry(stream).or_default().error = Some(error),
+            Step::NotOffered { stream, why } => sampled.entry(stream).or_default().not_offered = Some(why),
             Step::WaitUntil(t) if flights.is_empty() => clock.sleep_until(t).await,
             Step::WaitUntil(_) | Step::Idle => {
                 if let Some((ticket, answer)) = flights.next().await {
@@ -70,7 +74,8 @@ pub(super) async fn sample<H: Http, C: Clock>(
             }
             Step::Done => return Ok(sampled),
         }
-        if sampled.iter().all(|(name, s)| s.error.is_some() || s.pages.len() >= wanted(name)) {
+        let settled = |s: &Sampled| s.error.is_some() || s.not_offered.is_some();
+        if sampled.iter().all(|(name, s)| settled(s) || s.pages.len() >= wanted(name)) {
             machine.stop();
         }
     }

@@ -135,6 +135,7 @@ impl Project {
             start: pipeline.start,
             requests_max: narrow.requests_max,
             slices: pace >= SLICED_FROM,
+            named: asked.is_some(),
             ..Options::default()
         };
         Ok(Job {

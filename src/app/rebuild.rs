@@ -19,10 +19,12 @@ pub async fn rebuild(
     let narrow = Narrow { streams: streams.to_vec(), requests_max: None };
     let job = project.job(pipeline, &narrow)?;
     let mut store = project.store(pipeline).await?;
-    store.open(&pipeline.owner, &job.entities).await?;
+    let opened = store.open(&pipeline.owner, &job.entities).await?;
     let work = async {
         let mut done = Vec::new();
-        for stream in &job.streams {
+        // What was never read, as a stream that the account does not offer, has nothing to rebuild.
+        let read = |stream: &str| !streams.is_empty() || opened.checkpoints.contains_key(stream);
+        for stream in job.streams.iter().filter(|s| read(&s.name)) {
             done.push(sync::rebuild(&job, stream, &mut store, normalizers, apply).await?);
         }
         if apply && streams.is_empty() {

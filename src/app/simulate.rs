@@ -4,7 +4,7 @@ use crate::{
     sim::{
         Sim, billsby,
         chaos::Knob,
-        chargebee,
+        chargebee::{self, ProductCatalog},
         server::{self, Options},
         world::Size,
     },
@@ -27,6 +27,8 @@ pub struct Order {
     pub size: Size,
     /// What goes wrong.
     pub knobs: Vec<Knob>,
+    /// Which catalog the Chargebee site has.
+    pub catalog: ProductCatalog,
     /// Time of billing that passes before it serves.
     pub advance: Option<Duration>,
 }
@@ -57,6 +59,7 @@ pub struct Access {
 pub async fn prepare(order: Order, now: Timestamp) -> Result<Served> {
     let passed = order.advance.unwrap_or_default();
     let mut sim = Sim::new(order.seed, order.size, now.minus(passed), &order.knobs);
+    sim.set_catalog(order.catalog);
     sim.advance(now);
     let listener = TcpListener::bind(("127.0.0.1", order.port)).await.map_err(|e| {
         Error::new(Kind::Invalid, "cannot listen")

@@ -93,10 +93,12 @@ pub async fn status<C: Clock>(
             let checkpoint = opened.checkpoints.get(&s.name);
             let data_through = checkpoint.and_then(Checkpoint::watermark);
             let lag_secs = data_through.map(|t| now.since(t).as_secs());
+            let absent =
+                checkpoint.is_none() && summaries.first().is_some_and(|run| passed_over(run, &s.name));
             let measured = measured(s, checkpoint, &summaries);
             StreamStatus {
                 stream: s.name.clone(),
-                phase: phase(checkpoint),
+                phase: if absent { "not offered".to_owned() } else { phase(checkpoint) },
                 data_through,
                 lag_secs,
                 measured,
@@ -139,6 +141,14 @@ fn measured(stream: &Stream, checkpoint: Option<&Checkpoint>, runs: &[serde_json
             .map(|a| a.started)
             .max(),
     }
+}
+
+/// Whether that run found that the account does not have the stream.
+fn passed_over(run: &serde_json::Value, stream: &str) -> bool {
+    let streams = run.get("streams").and_then(|s| s.as_array()).into_iter().flatten();
+    streams
+        .filter(|s| s.get("stream").and_then(|n| n.as_str()) == Some(stream))
+        .any(|s| s.get("not_offered").is_some())
 }
 
 /// Where a stream stands, in words.

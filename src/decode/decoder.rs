@@ -9,7 +9,8 @@ use super::{
     number,
     object::Object,
     scan::Scan,
-    shape::{Places, prove},
+    shape::{Gone, Places, prove},
+    told::{Look, Told, members},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -29,6 +30,8 @@ const BYTES_MAX: usize = i32::MAX as usize;
 pub struct Decoder {
     stream: String,
     key: String,
+    /// How another stream tells of this one's deletes, when one does.
+    told: Option<Told>,
     places: Places,
     schema: SchemaRef,
     object: Object,
@@ -59,6 +62,7 @@ impl Decoder {
         Ok(Self {
             stream: stream.to_string(),
             key: keys.key.clone(),
+            told: None,
             places,
             schema: Arc::new(Schema::new(Object::fields(shape))),
             object,
@@ -66,6 +70,12 @@ impl Decoder {
             rejects: Vec::new(),
             bytes: 0,
         })
+    }
+    /// The same decoder, which also takes events that tell of deletes: the record inside one is decoded as deleted.
+    /// Events that do not concern the stream are passed over.
+    #[must_use]
+    pub fn with_told(self, told: Option<Told>) -> Self {
+        Self { told, ..self }
     }
     /// The declared fields in order, then the rest columns; all nullable.
     pub fn schema(&self) -> SchemaRef {
@@ -98,35 +108,57 @@ impl Decoder {
         }
     }
     fn push_record(&mut self, body: Bytes, asked_at: Timestamp) {
-        match self.read(&body) {
+        let (told, record) = match self.told.as_ref().map_or(Look::Own, |told| told.look(&body)) {
+            Look::Own => (false, body.clone()),
+            Look::Other => return,
+            Look::Deleted(Some(range)) => (true, body.slice(range)),
+            Look::Deleted(None) => {
+                let fault = Fault::new(Rule::NotAnObject, 0, "no record", "the deleted record");
+                let fault =
+                    self.told.iter().flat_map(|t| t.record.iter().rev()).fold(fault, |f, k| f.under_key(k));
+                return self.refuse(&fault, None, body, asked_at);
+            }
+        };
+        match self.read(&record, told) {
             Ok(key) => {
                 let row = self.rows.key.len();
                 let column = |place: Option<usize>| place.and_then(|i| self.object.column(i));
+                let deleted = match &self.places.deleted {
+                    Some(Gone::Flag(place)) => column(Some(*place)).is_some_and(|c| c.is_true(row)),
+                    Some(Gone::Word(place, word)) => {
+                        column(Some(*place)).and_then(|c| Column::key(c, row)).is_some_and(|w| w == *word)
+                    }
+                    None => false,
+                };
                 let rows = &mut self.rows;
                 rows.key.push(key);
                 rows.version.push(column(self.places.version).and_then(|c| c.int(row)).unwrap_or(0));
                 rows.updated_at.push(column(self.places.updated).and_then(|c| c.int(row)).map(Timestamp));
-                rows.deleted.push(column(self.places.deleted).is_some_and(|c| c.is_true(row)));
+                rows.deleted.push(told || deleted);
                 rows.asked_at.push(asked_at);
-                rows.body_hash.push(hash(&body));
+                rows.body_hash.push(hash(&record));
                 rows.body.push(body);
             }
             Err(fault) => {
                 self.object.truncate(self.rows.key.len());
-                self.rejects.push(Reject {
-                    stream: self.stream.clone(),
-                    key: readable_key(&body, &self.key),
-                    rule: fault.rule.name().to_string(),
-                    pointer: fault.pointer(),
-                    message: fault.message(),
-                    asked_at,
-                    body,
-                });
+                self.refuse(&fault, readable_key(&record, &self.key), body, asked_at);
             }
         }
     }
+    fn refuse(&mut self, fault: &Fault, key: Option<String>, body: Bytes, asked_at: Timestamp) {
+        self.rejects.push(Reject {
+            stream: self.stream.clone(),
+            key,
+            rule: fault.rule.name().to_string(),
+            pointer: fault.pointer(),
+            message: fault.message(),
+            asked_at,
+            body,
+        });
+    }
     /// Appends one record to the columns and gives its key; when it fails, they may hold a part of it.
-    fn read(&mut self, body: &[u8]) -> Read<String> {
+    /// A told delete without the version that orders it could lose against the state that it ends.
+    fn read(&mut self, body: &[u8], told: bool) -> Read<String> {
         let row = self.rows.key.len();
         if let Err(e) = str::from_utf8(body) {
             let found = format!("a byte that is not UTF-8 at {}", e.valid_up_to());
@@ -138,6 +170,17 @@ impl Decoder {
         }
         self.object.read(&mut scan)?;
         scan.end()?;
+        if told
+            && let Some(place) = self.places.version
+            && self.object.column(place).and_then(|c| c.int(row)).is_none()
+        {
+            return Err(Fault::new(
+                Rule::MissingVersion,
+                scan.at(),
+                "no version",
+                "the version of the delete",
+            ));
+        }
         let key = self.object.column(self.places.key).and_then(|column| Column::key(column, row));
         key.filter(|key| !key.is_empty()).ok_or_else(|| {
             Fault::new(Rule::MissingKey, scan.at(), "no key", "the record's key here").under_key(&self.key)
@@ -170,7 +213,7 @@ fn readable_key(body: &[u8], name: &str) -> Option<String> {
     let mut scan = Scan::record(body);
     let mut keys = Vec::new();
     // Whatever stops the walk, what was read before it counts.
-    let _ = walk(&mut scan, &mut |scan, field| {
+    let _ = members(&mut scan, &mut |scan, field| {
         if field != name.as_bytes() {
             return scan.skip();
         }
@@ -187,19 +230,4 @@ fn readable_key(body: &[u8], name: &str) -> Option<String> {
     });
     let key = keys.pop()?;
     keys.iter().all(|other| *other == key).then_some(key)
-}
-
-/// Calls `each` with every key of the object at the cursor, which then steps over the value.
-fn walk<'a>(scan: &mut Scan<'a>, each: &mut dyn FnMut(&mut Scan<'a>, &[u8]) -> Read<()>) -> Read<()> {
-    if scan.peek() != b'{' {
-        return Ok(());
-    }
-    let mut more = scan.enter(b'}')?;
-    while more {
-        let key = scan.string()?.text().unwrap_or_default();
-        scan.colon()?;
-        each(scan, &key)?;
-        more = scan.more(b'}')?;
-    }
-    Ok(())
 }

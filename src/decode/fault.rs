@@ -24,6 +24,8 @@ pub enum Rule {
     BadTime,
     /// The record's key is absent, null or empty.
     MissingKey,
+    /// A delete told by an event without the version that orders it.
+    MissingVersion,
     /// The record is a scalar, an array or null.
     NotAnObject,
     /// Not JSON, or nested deeper than `DEPTH_MAX`.
@@ -32,7 +34,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::WrongType,
         Self::FractionInInt,
         Self::OutOfRange,
@@ -43,6 +45,7 @@ impl Rule {
         Self::BadUnicode,
         Self::BadTime,
         Self::MissingKey,
+        Self::MissingVersion,
         Self::NotAnObject,
         Self::Malformed,
     ];
@@ -59,6 +62,7 @@ impl Rule {
             Self::BadUnicode => "bad_unicode",
             Self::BadTime => "bad_time",
             Self::MissingKey => "missing_key",
+            Self::MissingVersion => "missing_version",
             Self::NotAnObject => "not_an_object",
             Self::Malformed => "malformed",
         }

@@ -14,11 +14,13 @@ mod read;
 mod scan;
 mod shape;
 mod text;
+mod told;
 
 pub use decoder::Decoder;
 pub use fault::Rule;
 pub use page::page;
 pub use scan::DEPTH_MAX;
+pub use told::Told;
 
 use crate::time::Timestamp;
 use arrow::array::RecordBatch;
@@ -119,8 +121,46 @@ pub struct Keys {
     pub version: Option<String>,
     /// Time field.
     pub updated: Option<String>,
-    /// Bool field.
-    pub deleted: Option<String>,
+    /// What marks a deleted record.
+    pub deleted: Option<Mark>,
+}
+
+/// How a record says that it is deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// A Bool field that is true.
+    Flag(String),
+    /// A Text field that holds one word.
+    Word {
+        /// Its name.
+        field: String,
+        /// The word.
+        is: String,
+    },
+}
+
+impl Mark {
+    /// The field that is looked at.
+    pub fn field(&self) -> &String {
+        match self {
+            Self::Flag(field) | Self::Word { field, .. } => field,
+        }
+    }
+}
+
+impl std::fmt::Display for Mark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag(field) => f.write_str(field),
+            Self::Word { field, is } => write!(f, "{field}: {is}"),
+        }
+    }
+}
+
+impl From<&str> for Mark {
+    fn from(field: &str) -> Self {
+        Self::Flag(field.to_owned())
+    }
 }
 
 /// Accepted records, column by column, and beside them what the machine needs of each.

@@ -1,16 +1,23 @@
 //! Is this shape one that can be decoded, and where are the fields the machine needs?
 //!
 //! Absent on purpose: whether the provider really sends that shape.
-use super::{Keys, Struct, Type, scan::DEPTH_MAX};
+use super::{Keys, Mark, Struct, Type, scan::DEPTH_MAX};
 use crate::error::{Error, Kind, Result};
 
 /// Positions of the machine's fields among the declared ones.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Places {
     pub(super) key: usize,
     pub(super) version: Option<usize>,
     pub(super) updated: Option<usize>,
-    pub(super) deleted: Option<usize>,
+    pub(super) deleted: Option<Gone>,
+}
+
+/// Where a record says that it is deleted.
+#[derive(Clone, Debug)]
+pub(super) enum Gone {
+    Flag(usize),
+    Word(usize, String),
 }
 
 /// Fails `Invalid` when a field of `keys` is not declared or has another type, a decimal cannot be, or the shape is
@@ -20,12 +27,20 @@ pub(super) fn prove(shape: &Struct, keys: &Keys) -> Result<Places> {
     let key = |ty: &Type| matches!(ty, Type::Text | Type::IntOrText);
     let version = |ty: &Type| matches!(ty, Type::Int | Type::IntOrText);
     let updated = |ty: &Type| matches!(ty, Type::EpochS | Type::EpochMs | Type::DateTime { .. });
-    let deleted = |ty: &Type| matches!(ty, Type::Bool);
+    let flag = |ty: &Type| matches!(ty, Type::Bool);
+    let word = |ty: &Type| matches!(ty, Type::Text);
+    let deleted = match &keys.deleted {
+        None => None,
+        Some(Mark::Flag(name)) => Some(Gone::Flag(place(shape, "deleted", name, flag, "bool")?)),
+        Some(Mark::Word { field, is }) => {
+            Some(Gone::Word(place(shape, "deleted", field, word, "text")?, is.clone()))
+        }
+    };
     Ok(Places {
         key: place(shape, "key", &keys.key, key, "text or int_or_text")?,
         version: optional(&keys.version, |name| place(shape, "version", name, version, "int"))?,
         updated: optional(&keys.updated, |name| place(shape, "updated", name, updated, "a time"))?,
-        deleted: optional(&keys.deleted, |name| place(shape, "deleted", name, deleted, "bool"))?,
+        deleted,
     })
 }
 

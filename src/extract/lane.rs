@@ -98,6 +98,8 @@ pub(super) struct Lane {
     pub(super) url: String,
     pub(super) envelope: Envelope,
     pub(super) ended: bool,
+    /// It walks over events that tell of the stream's deletes, not over its rows.
+    pub(super) tells: bool,
     pub(super) requests: u64,
     /// Number of the machine's request that was this lane's last; the lane that waited longest goes first.
     pub(super) served: u64,
@@ -142,6 +144,7 @@ impl Lane {
             stream,
             url,
             ended: false,
+            tells: false,
             requests: 0,
             served: 0,
             fresh: checkpoint.as_ref().and_then(Checkpoint::watermark),
@@ -212,6 +215,13 @@ impl Lane {
         self.work = Some(work);
         self.ended = end;
         Ok(reached.map(|reached| self.emitted(None, Accepted { reached, scan: None, end })))
+    }
+    /// Where a windowed lane stands, once it is planned.
+    pub(super) fn phase(&self) -> Option<Phase> {
+        match &self.work {
+            Some(Work::Window(windows)) => Some(windows.phase()),
+            _ => None,
+        }
     }
     pub(super) fn pick(&self, at: Duration) -> Pick {
         match &self.work {

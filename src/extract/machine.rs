@@ -6,7 +6,8 @@ use super::{
     budget::{Budget, Leave},
     fault::Fault,
     lane::{Lane, Pick, Turn, pick},
-    request::Account,
+    mates, offer,
+    request::{self, Account},
     retry::{self, Outcome, Verdict},
     steady::Steady,
 };
@@ -15,7 +16,7 @@ use crate::{
     error::{Error, Kind, Result},
     manifest::Connector,
     time::Timestamp,
-    wire::{Request, Response},
+    wire::Response,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -74,10 +75,7 @@ impl Machine {
     /// A run over `streams`; without streams there is nothing to do. Fails `Invalid` when an input is missing or
     /// unfit, a template names something unknown, or a stream's paging does not go with its cursor.
     pub fn new(setup: Setup, streams: Vec<StreamStart>) -> Result<Self> {
-        Self::with(setup, |connector, account| {
-            let lane = |start: StreamStart| Lane::new(connector, account.url(&start.stream.path)?, start);
-            streams.into_iter().map(lane).collect()
-        })
+        Self::with(setup, |connector, account| mates::lanes(connector, account, streams))
     }
 
     /// A run beside the live windows of these streams. Fails as `new` does, and `Invalid` for a stream that cannot be
@@ -160,6 +158,15 @@ impl Machine {
                 let reach = if everyone { Reach::Connection } else { Reach::Stream };
                 self.follow(flight.whose, verdict, reach, at);
             }
+            Outcome::Unavailable { why, fault } => match flight.whose {
+                // A walk over events that is refused would lose deletes: that is a failure.
+                Whose::Walk { lane, .. }
+                    if !self.options.named && self.lanes.get(lane).is_some_and(|l| !l.tells) =>
+                {
+                    self.pass_over(lane, why);
+                }
+                _ => self.follow(flight.whose, Some(Verdict::GiveUp(fault)), Reach::Stream, at),
+            },
             Outcome::Final(fault) => {
                 if fault.status() == Some("404")
                     && let Whose::Walk { lane, walk } = flight.whose
@@ -190,7 +197,10 @@ impl Machine {
     pub fn budget(&self) -> Facts {
         Facts {
             requests: self.sent,
-            streams: self.lanes.iter().map(|l| (l.stream.name.clone(), l.requests)).collect(),
+            streams: self.lanes.iter().fold(BTreeMap::new(), |mut all, lane| {
+                *all.entry(lane.stream.name.clone()).or_default() += lane.requests;
+                all
+            }),
             retries: self.retries,
             throttles: self.budget.throttles(),
             pace: self.budget.pace(),
@@ -238,7 +248,7 @@ impl Machine {
         }
         self.budget.sent();
         let request = self.account.request(&url, query);
-        let place = place(&request);
+        let place = request::place(&request);
         self.flights.insert(ticket, Flight { whose, asked_at: now, sent: at, place });
         Step::Send { ticket, stream, request }
     }
@@ -253,7 +263,7 @@ impl Machine {
             Ok(page) => {
                 self.budget.succeeded(at);
                 match found.accept(walk, page, now) {
-                    Ok(emitted) => self.out.push_back(Step::Emit(Box::new(emitted))),
+                    Ok(emitted) => self.emit(lane, emitted),
                     Err(error) => self.fail(lane, error.with("url", &flight.place)),
                 }
             }
@@ -275,13 +285,37 @@ impl Machine {
         self.probe.turn = Turn::over();
         let ours = asked_at.min(now);
         let anchor = retry::date(&response.headers).map_or(ours, |theirs| theirs.min(ours));
-        for lane in 0..self.lanes.len() {
-            let Some(found) = self.lanes.get_mut(lane) else { continue };
-            match found.open(&self.options, anchor, now) {
-                Ok(Some(emitted)) => self.out.push_back(Step::Emit(Box::new(emitted))),
-                Ok(None) => {}
+        self.offer(serde_json::from_slice(&response.body).ok().as_ref());
+        let Self { lanes, options, .. } = self;
+        let open = |(i, lane): (usize, &mut Lane)| (i, lane.open(options, anchor, now));
+        let opened: Vec<_> = lanes.iter_mut().enumerate().filter(|(_, l)| !l.ended).map(open).collect();
+        let mut idle = Vec::new();
+        for (lane, opened) in opened {
+            match opened {
+                Ok(emitted) => idle.extend(emitted.map(|e| (lane, e))),
                 Err(error) => self.fail(lane, error),
             }
+        }
+        idle.into_iter().for_each(|(lane, emitted)| self.emit(lane, emitted));
+    }
+
+    /// Passes over the streams that the account does not have, by what the probe answered.
+    fn offer(&mut self, answer: Option<&serde_json::Value>) {
+        for lane in 0..self.lanes.len() {
+            let Some(found) = self.lanes.get(lane).filter(|l| !l.ended && !l.tells) else { continue };
+            match offer::refusal(found.stream.requires.as_ref(), answer) {
+                Ok(None) => {}
+                Ok(Some(why)) if self.options.named => self.fail(lane, offer::refused(&why)),
+                Ok(Some(why)) => self.pass_over(lane, why),
+                Err(error) => self.fail(lane, error),
+            }
+        }
+    }
+
+    fn emit(&mut self, lane: usize, emitted: super::Emitted) {
+        match mates::joined(&self.lanes, lane, emitted) {
+            Ok(emitted) => self.out.push_back(Step::Emit(Box::new(emitted))),
+            Err(error) => self.fail(lane, error),
         }
     }
 
@@ -316,11 +350,27 @@ impl Machine {
     }
 
     fn fail(&mut self, lane: usize, error: Error) {
-        if let Some(lane) = self.lanes.get_mut(lane).filter(|lane| !lane.ended) {
-            lane.ended = true;
-            let stream = lane.stream.name.clone();
+        if let Some(stream) = self.close(lane) {
             self.out.push_back(Step::Failed { error: error.with("stream", &stream), stream });
         }
+    }
+
+    fn pass_over(&mut self, lane: usize, why: String) {
+        if let Some(stream) = self.close(lane) {
+            self.out.push_back(Step::NotOffered { stream, why });
+        }
+    }
+
+    /// Ends a stream with both of its walks; None when this one was over.
+    fn close(&mut self, lane: usize) -> Option<String> {
+        let mate = mates::mate(&self.lanes, lane);
+        let found = self.lanes.get_mut(lane).filter(|lane| !lane.ended)?;
+        found.ended = true;
+        let stream = found.stream.name.clone();
+        if let Some(mate) = mate.and_then(|mate| self.lanes.get_mut(mate)) {
+            mate.ended = true;
+        }
+        Some(stream)
     }
 
     fn fail_all(&mut self, fault: &Fault) {
@@ -347,16 +397,4 @@ fn turn<'a>(probe: &'a mut Probe, lanes: &'a mut [Lane], whose: Whose) -> Option
         Whose::Probe => Some(&mut probe.turn),
         Whose::Walk { lane, walk } => lanes.get_mut(lane)?.turn(walk),
     }
-}
-
-/// The request as a person would write it; there is no secret in it, and long values are cut.
-fn place(request: &Request) -> String {
-    const VALUE_CHARS_MAX: usize = 40;
-    let mut place = request.url.clone();
-    for (i, (name, value)) in request.query.iter().enumerate() {
-        let short: String = value.chars().take(VALUE_CHARS_MAX).collect();
-        place.push_str(if i == 0 { "?" } else { "&" });
-        place.push_str(&format!("{name}={short}"));
-    }
-    place
 }

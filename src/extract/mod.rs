@@ -9,6 +9,8 @@ mod fault;
 mod fetch;
 mod lane;
 mod machine;
+mod mates;
+mod offer;
 mod request;
 mod retry;
 mod snapshot;
@@ -79,13 +81,15 @@ pub struct Options {
     pub requests_max: Option<u64>,
     /// Cut first loads, so that several walks of a stream run at a time.
     pub slices: bool,
+    /// The operator named the streams: one that the account does not offer fails, instead of being passed over.
+    pub named: bool,
     /// Of everything that repeats.
     pub limits: Limits,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { start: None, requests_max: None, slices: true, limits: Limits::default() }
+        Self { start: None, requests_max: None, slices: true, named: false, limits: Limits::default() }
     }
 }
 
@@ -173,6 +177,13 @@ pub enum Step {
         stream: String,
         /// Why.
         error: Error,
+    },
+    /// The account does not have this stream, and nobody asked for it by name. Nothing is wrong.
+    NotOffered {
+        /// Which.
+        stream: String,
+        /// What the account has instead.
+        why: String,
     },
     /// Only replies can move it.
     Idle,

@@ -190,6 +190,18 @@ fn base64(bytes: &[u8]) -> String {
     out
 }
 
+/// The request as a person would write it; there is no secret in it, and long values are cut.
+pub(super) fn place(request: &Request) -> String {
+    const VALUE_CHARS_MAX: usize = 40;
+    let mut place = request.url.clone();
+    for (i, (name, value)) in request.query.iter().enumerate() {
+        let short: String = value.chars().take(VALUE_CHARS_MAX).collect();
+        place.push_str(if i == 0 { "?" } else { "&" });
+        place.push_str(&format!("{name}={short}"));
+    }
+    place
+}
+
 #[cfg(test)]
 mod tests {
     use super::base64;

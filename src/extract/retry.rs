@@ -34,6 +34,11 @@ pub(super) enum Outcome {
         everyone: bool,
         fault: Fault,
     },
+    /// The account does not have this; `why` says what it has instead.
+    Unavailable {
+        why: String,
+        fault: Fault,
+    },
     Final(Fault),
 }
 
@@ -142,7 +147,11 @@ pub(super) fn judge(
         ErrorClass::Denied => Outcome::Denied { everyone: response.status == 401, fault },
         ErrorClass::Throttled => Outcome::Throttled { after, fault },
         ErrorClass::Transient => Outcome::Transient { after, fault },
-        ErrorClass::Unavailable | ErrorClass::Permanent => Outcome::Final(fault),
+        ErrorClass::Unavailable => {
+            let why = rule.and_then(|r| r.hint.clone()).unwrap_or_else(|| what.to_owned());
+            Outcome::Unavailable { why, fault }
+        }
+        ErrorClass::Permanent => Outcome::Final(fault),
     }
 }
 

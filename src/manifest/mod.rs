@@ -4,18 +4,23 @@
 //! and asking a provider (`extract`).
 mod embedded;
 mod fingerprint;
+mod keys;
 mod lint;
 mod promote;
 mod prove;
 mod raw;
 mod record;
 mod stream;
+mod told;
 
 pub use embedded::{Catalog, catalog, json_schema};
 pub use lint::FUNCTIONS;
 pub use prove::load;
 
-use crate::{decode::Struct, entity::Entity};
+use crate::{
+    decode::{Mark, Struct, Told},
+    entity::Entity,
+};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// One provider's API and what its records mean. Immutable.
@@ -174,10 +179,14 @@ pub struct Stream {
     pub version: Option<String>,
     /// Field holding the provider's modification time; a time field of `record`.
     pub updated: Option<String>,
-    /// Field that is true on deleted records; a bool field of `record`.
-    pub deleted: Option<String>,
+    /// What marks a deleted record: a bool field of `record`, or a word in a text field.
+    pub deleted: Option<Mark>,
     /// Field that only a record has that the provider cut short; such a record is rejected.
     pub cut: Option<String>,
+    /// Deletes that only another stream tells of.
+    pub deletes: Option<Deletes>,
+    /// What the probe's answer must say for the account to offer the stream.
+    pub requires: Option<Requires>,
     /// How pages follow each other.
     pub paging: Paging,
     /// How changes are found.
@@ -195,6 +204,26 @@ pub struct Get {
     pub path: Template,
     /// JSON pointer to the record in the answer.
     pub record: String,
+}
+
+/// Deletes that another stream tells of: its events hold the last state of a deleted record.
+#[derive(Clone, Debug)]
+pub struct Deletes {
+    /// How such an event looks.
+    pub told: Told,
+    /// The stream as it is asked for these events: path, paging and cursor of the other stream, the rest its own.
+    pub walk: Arc<Stream>,
+}
+
+/// What the probe's answer must say for the account to offer a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requires {
+    /// JSON pointer into the probe's answer.
+    pub pointer: String,
+    /// Texts, one of which must stand there.
+    pub any_of: Vec<String>,
+    /// Said when another text stands there: what the account has instead.
+    pub otherwise: String,
 }
 
 /// One mapping of a stream.

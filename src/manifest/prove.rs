@@ -3,8 +3,8 @@
 //!
 //! Streams are proven in `stream`, field types in `record`, mappings in `lint`.
 use super::{
-    Auth, Budget, Connector, ErrorRule, Input, InputKind, MinorUnits, Probe, Template, fingerprint, raw,
-    stream,
+    Auth, Budget, Connector, ErrorRule, Input, InputKind, MinorUnits, Probe, Requires, Template, fingerprint,
+    raw, stream,
 };
 use crate::{
     entity::Entity,
@@ -256,6 +256,20 @@ impl Prover<'_> {
             return Err(self.file.error(line(raw), what));
         }
         Ok(raw.value.clone())
+    }
+
+    /// What the probe must answer for a stream to be there.
+    pub(super) fn requires(&self, raw: &raw::Requires) -> Result<Requires> {
+        if raw.any_of.value.is_empty() {
+            return Err(self.file.error(line(&raw.any_of), "`any_of` must name at least one text"));
+        }
+        if raw.otherwise.value.trim().is_empty() {
+            return Err(self
+                .file
+                .error(line(&raw.otherwise), "`otherwise` must say what the account has instead"));
+        }
+        let (any_of, otherwise) = (raw.any_of.value.clone(), raw.otherwise.value.clone());
+        Ok(Requires { pointer: self.pointer(&raw.pointer)?, any_of, otherwise })
     }
 
     fn minor_units(&self, raw: &Spanned<raw::MinorUnits>) -> Result<MinorUnits> {

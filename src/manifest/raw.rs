@@ -103,12 +103,39 @@ pub(super) struct Stream {
     pub(super) key: Spanned<String>,
     pub(super) version: Option<Spanned<String>>,
     pub(super) updated: Option<Spanned<String>>,
-    pub(super) deleted: Option<Spanned<String>>,
+    pub(super) deleted: Option<Spanned<WordOr<String, Mark>>>,
     pub(super) cut: Option<Spanned<String>>,
+    pub(super) deletes: Option<Spanned<Deletes>>,
+    pub(super) requires: Option<Spanned<Requires>>,
     pub(super) page: Spanned<Page>,
     pub(super) cursor: Spanned<Cursor>,
     pub(super) record: Spanned<Type>,
     pub(super) feeds: Spanned<Vec<Spanned<WordOr<String, Feed>>>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mark {
+    pub(super) field: Spanned<String>,
+    pub(super) is: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Deletes {
+    pub(super) from: Spanned<String>,
+    pub(super) field: Spanned<String>,
+    pub(super) any_of: Spanned<Vec<String>>,
+    pub(super) send: Spanned<String>,
+    pub(super) record: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Requires {
+    pub(super) pointer: Spanned<String>,
+    pub(super) any_of: Spanned<Vec<String>>,
+    pub(super) otherwise: Spanned<String>,
 }
 
 #[derive(Deserialize)]
@@ -248,6 +275,9 @@ mod tests {
             ("minor_units", keys::<MinorUnits>()),
             ("probe", keys::<Probe>()),
             ("stream", keys::<Stream>()),
+            ("mark", keys::<Mark>()),
+            ("deletes", keys::<Deletes>()),
+            ("requires", keys::<Requires>()),
             ("list", keys::<List>()),
             ("get", keys::<Get>()),
             ("page", keys::<Page>()),

@@ -1,12 +1,15 @@
 //! One stream of connector.yaml: paging, cursor, key fields and the unified tables it feeds.
 use super::{
-    Cursor, Feed, Get, PageSize, Paging, Slices, Stream, Template, TimeUnit, lint,
+    Cursor, Feed, Get, PageSize, Paging, Slices, Stream, Template, TimeUnit,
+    keys::KeyFields,
+    lint,
     prove::Prover,
     raw::{self, CursorKind, PageKind},
     record::record,
+    told,
 };
 use crate::{
-    decode::{Struct, Type},
+    decode::Type,
     entity::{ColumnType, Entity, Parent},
     error::Result,
     yaml::{File, Pairs, WordOr, line, suggest},
@@ -31,8 +34,10 @@ pub(super) fn streams(
     let feeder = Feeder { prover, connector, all: &raw.0, sql, entities };
     let mut streams = Vec::new();
     for (name, body) in &raw.0 {
-        streams.push(Arc::new(feeder.stream(name, body)?));
+        streams.push(feeder.stream(name, body)?);
     }
+    told::resolve(prover, &raw.0, &mut streams)?;
+    let streams: Vec<Arc<Stream>> = streams.into_iter().map(Arc::new).collect();
     feeder.owners(&streams)?;
     feeder.unused(&streams)?;
     Ok(streams)
@@ -70,7 +75,7 @@ impl Feeder<'_> {
             .field("key", &raw.key, "text or int_or_text", &|t| matches!(t, Type::Text | Type::IntOrText))?;
         let version = optional("version", &raw.version, "int", &|t| *t == Type::Int)?;
         let updated = optional("updated", &raw.updated, "a time", &time)?;
-        let deleted = optional("deleted", &raw.deleted, "bool", &|t| *t == Type::Bool)?;
+        let deleted = raw.deleted.as_ref().map(|mark| keys.mark(mark)).transpose()?;
         let cut = optional("cut", &raw.cut, "text, int or json", &|t| {
             matches!(t, Type::Text | Type::Int | Type::Json)
         })?;
@@ -89,6 +94,8 @@ impl Feeder<'_> {
             cut,
             updated,
             deleted,
+            deletes: None,
+            requires: raw.requires.as_ref().map(|r| p.requires(&r.value)).transpose()?,
             feeds: self.feeds(name, &raw.feeds)?,
             record,
         })
@@ -133,7 +140,9 @@ impl Feeder<'_> {
         let cursor = &raw.cursor.value;
         names.extend(&cursor.send);
         names.extend(cursor.sort.iter().flat_map(|s| s.value.0.iter().map(|(name, _)| name)));
-        names.extend(cursor.slices.iter().map(|s| &s.value.send));
+        // A log is sliced by the field that its windows follow: a request sends one of the two.
+        let sliced = cursor.slices.iter().map(|s| &s.value.send);
+        names.extend(sliced.filter(|s| cursor.send.as_ref().is_none_or(|send| send.value != s.value)));
         for (i, name) in names.iter().enumerate() {
             if names.iter().take(i).any(|other| other.value == name.value) {
                 let what = format!("parameter `{}` is sent twice by this stream", name.value);
@@ -368,31 +377,4 @@ fn child(
     }
     let parent = Some(Parent { entity: main.to_owned(), column: column.clone() });
     Ok(Arc::new(Entity { parent, ..entity.as_ref().clone() }))
-}
-
-struct KeyFields<'a> {
-    file: &'a File,
-    record: &'a Struct,
-}
-
-impl KeyFields<'_> {
-    fn field(
-        &self,
-        key: &str,
-        raw: &Spanned<String>,
-        expected: &str,
-        fits: &dyn Fn(&Type) -> bool,
-    ) -> Result<String> {
-        let name = &raw.value;
-        let Some(field) = self.record.fields.iter().find(|f| f.name == *name) else {
-            let known = self.record.fields.iter().map(|f| f.name.as_str());
-            let what = format!("`{key}: {name}` is not a field of `record`");
-            return Err(self.file.error(line(raw), what).hint(suggest(name, known)));
-        };
-        if !fits(&field.ty) {
-            let what = format!("`{key}: {name}` must be declared as {expected} in `record`");
-            return Err(self.file.error(line(raw), what));
-        }
-        Ok(name.clone())
-    }
 }

@@ -15,9 +15,9 @@ use crate::{
     wire::{Handler, Request, Response},
 };
 use chaos::{Chaos, Front, Knob};
-use chargebee::{Chargebee, Quirks};
+use chargebee::{Chargebee, ProductCatalog, Quirks};
 use std::{collections::BTreeMap, time::Duration};
-use world::{Resource, Size, World, model::Row};
+use world::{Size, World, model::Row};
 
 /// Records of a page that `duplicate_page` shows again.
 const REPEAT: usize = 3;
@@ -64,6 +64,10 @@ impl Sim {
     pub fn set_knobs(&mut self, seed: u64, knobs: &[Knob]) {
         self.front.set_quirks(quirks(&mut self.world, seed, knobs));
         self.chaos = Chaos::new(seed, knobs);
+    }
+    /// From now on the site has this catalog.
+    pub fn set_catalog(&mut self, catalog: ProductCatalog) {
+        self.front.set_catalog(catalog);
     }
     /// The world as it is.
     pub fn world(&self) -> &World {
@@ -138,7 +142,7 @@ impl Sim {
         let path = answer::segments(&request.url);
         let front = if path.starts_with(&["api", "v2"]) { Front::Chargebee } else { Front::Billsby };
         let is_list = match path.as_slice() {
-            ["api", "v2", name] => Resource::ALL.iter().any(|r| r.plural() == *name),
+            ["api", "v2", name] => chargebee::is_list(name),
             ["api", "v1", "rest", "core", _, name] => *name == "customers",
             _ => false,
         };

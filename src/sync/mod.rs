@@ -7,6 +7,7 @@ mod job;
 mod normalizers;
 pub mod progress;
 mod rebuild;
+mod record;
 mod redrive;
 mod repair;
 mod sift;
@@ -77,7 +78,7 @@ async fn run<'a, H: Http, C: Clock, D: Destination>(
         Some(_) => Status::Failed,
         None if run.interrupted => Status::Interrupted,
         None if failed == 0 => Status::Completed,
-        None if failed == run.streams.len() => Status::Failed,
+        None if failed == run.streams.iter().filter(|s| s.not_offered.is_none()).count() => Status::Failed,
         None => Status::Partial,
     };
     let owner = &job.facts.owner;
@@ -189,6 +190,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
                 }
                 Step::Emit(emitted) => self.take(*emitted, machine).await?,
                 Step::Failed { stream, error } => self.failed(&stream, error),
+                Step::NotOffered { stream, why } => self.passed_over(&stream, &why),
                 Step::WaitUntil(until) => {
                     if flights.is_empty() {
                         let why = reason.of(until, &machine.budget()).to_owned();
@@ -256,6 +258,13 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         }
         if self.failure.is_none() {
             self.failure = Some(error);
+        }
+    }
+
+    fn passed_over(&mut self, stream: &str, why: &str) {
+        (self.tools.report)(Progress::StreamNotOffered { stream: stream.to_owned(), why: why.to_owned() });
+        if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == stream) {
+            summary.not_offered = Some(why.to_owned());
         }
     }
 
@@ -378,19 +387,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         if !self.opened {
             return Ok(());
         }
-        let last = self.tools.destination.runs(&self.job.facts.owner, 1).await?;
-        let before =
-            last.first().and_then(|r| r.get("rows_made_with")).and_then(|h| h.as_str()).map(str::to_owned);
-        let mut stored = serde_json::to_value(summary)
-            .map_err(|e| Error::new(Kind::Bug, "a summary is always JSON").because(e))?;
-        if let Some(fields) = stored.as_object_mut() {
-            fields.insert(
-                "rows_made_with".into(),
-                before.unwrap_or_else(|| made_with(&self.job.connector, self.job.facts.time_zone)).into(),
-            );
-            fields.insert("connector_hash".into(), self.job.connector.hash.clone().into());
-        }
-        self.tools.destination.record_run(&stored).await
+        record::keep(self.tools.destination, self.job, summary).await
     }
 
     fn count_requests(&mut self, machine: &Machine) {

@@ -29,7 +29,7 @@ impl Normalizers {
     }
 }
 
-/// A decoder of the stream's records.
+/// A decoder of the stream's records, and of the events that tell of their deletes.
 pub(super) fn decoder(stream: &Stream) -> Result<Decoder> {
     let keys = Keys {
         key: stream.key.clone(),
@@ -37,5 +37,6 @@ pub(super) fn decoder(stream: &Stream) -> Result<Decoder> {
         updated: stream.updated.clone(),
         deleted: stream.deleted.clone(),
     };
-    Decoder::new(&stream.name, &stream.record, &keys)
+    let told = stream.deletes.as_ref().map(|deletes| deletes.told.clone());
+    Ok(Decoder::new(&stream.name, &stream.record, &keys)?.with_told(told))
 }

@@ -45,6 +45,13 @@ pub enum Progress {
         /// Stream.
         stream: String,
     },
+    /// The account does not have a stream, and nobody asked for it by name.
+    StreamNotOffered {
+        /// Stream.
+        stream: String,
+        /// What the account has instead.
+        why: String,
+    },
     /// A stream stopped; others go on.
     StreamFailed {
         /// Stream.

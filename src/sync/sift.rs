@@ -4,7 +4,7 @@
 //! Reads only key, version and deleted flag of a record. Absent on purpose: a change that the provider did not give a
 //! new version; a sweep in full finds those.
 use crate::{
-    decode::{Decoder, Keys, Page, Struct},
+    decode::{Decoder, Keys, Mark, Page, Struct},
     entity::Entity,
     error::{Error, Kind, Result},
     load::{Destination, key_hash},
@@ -53,8 +53,12 @@ impl Sift {
             Some(main) => Some(stored(&main.entity, destination).await?),
             None => None,
         };
-        let wanted =
-            [Some(&stream.key), stream.version.as_ref(), stream.deleted.as_ref(), stream.updated.as_ref()];
+        let wanted = [
+            Some(&stream.key),
+            stream.version.as_ref(),
+            stream.deleted.as_ref().map(Mark::field),
+            stream.updated.as_ref(),
+        ];
         let mut shape = Struct::default();
         shape.fields.extend(stream.record.fields.iter().filter(|f| wanted.contains(&Some(&f.name))).cloned());
         let keys = Keys {

@@ -105,6 +105,9 @@ pub struct StreamSummary {
     /// Ids that were asked for and that the provider does not know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<String>,
+    /// The account does not have it: what it has instead. Nothing was read, and nothing is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_offered: Option<String>,
 }
 
 impl Summary {

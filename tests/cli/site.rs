@@ -176,6 +176,8 @@ impl Handler for Fixed {
             .into_iter()
             .flat_map(|(name, records)| records.iter().map(move |r| serde_json::json!({ *name: r })))
             .collect();
-        reply(200, serde_json::json!({ "list": list }).to_string())
+        // The probe is answered as by a site with the present catalog.
+        let facts = serde_json::json!([{ "product_catalog_version": "v2" }]);
+        reply(200, serde_json::json!({ "list": list, "configurations": facts }).to_string())
     }
 }

@@ -50,6 +50,8 @@ fn stream(name: &str, paging: Paging, cursor: Cursor) -> Arc<Stream> {
         updated: None,
         deleted: None,
         cut: None,
+        deletes: None,
+        requires: None,
         paging,
         cursor,
         record: Struct::default(),
@@ -274,6 +276,8 @@ pub(crate) struct World {
     pub(crate) seen: Vec<Seen>,
     pub(crate) emitted: Vec<Emitted>,
     pub(crate) failed: Vec<(String, Error)>,
+    /// Streams that are not offered, and what is there instead.
+    pub(crate) passed: Vec<(String, String)>,
 }
 
 enum Event {
@@ -290,6 +294,7 @@ impl World {
             seen: vec![],
             emitted: vec![],
             failed: vec![],
+            passed: vec![],
         }
     }
     /// Runs to the end.
@@ -321,6 +326,10 @@ impl World {
                 }
                 Step::Failed { stream, error } => {
                     self.failed.push((stream, error));
+                    continue;
+                }
+                Step::NotOffered { stream, why } => {
+                    self.passed.push((stream, why));
                     continue;
                 }
                 Step::WaitUntil(t) => {

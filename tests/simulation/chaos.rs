@@ -1,7 +1,9 @@
 //! Each trouble alone and all together: after quiet, everything is there and right.
 use super::{
     crash::{forget_unseen, number},
-    harness::{Bench, Effects, SimClock, Site, assert_same, expected, owner, without_child_versions},
+    harness::{
+        Bench, Effects, SimClock, Site, assert_same, expected, owner, set_catalog, without_child_versions,
+    },
 };
 use std::{
     collections::BTreeSet,
@@ -37,10 +39,12 @@ struct Story {
 impl Story {
     fn new(site: Site, seed: u64, knobs: &[Knob]) -> Self {
         let world = World::new(seed, Size { customers: 12 }, START);
+        let mut sim = Sim::of(world, seed, knobs);
+        set_catalog(&mut sim, site);
         Self {
             bench: Bench::new(),
             site,
-            sim: Arc::new(Mutex::new(Sim::of(world, seed, knobs))),
+            sim: Arc::new(Mutex::new(sim)),
             clock: SimClock::at(START),
             store: Arc::default(),
         }

@@ -1,6 +1,6 @@
 //! The crash sweep: for every seed and every effect k, the process dies before or after k and starts again.
 use super::harness::{
-    Bench, Crash, Effects, SimClock, Site, assert_same, expected, owner, without_child_versions,
+    Bench, Crash, Effects, SimClock, Site, assert_same, expected, owner, set_catalog, without_child_versions,
 };
 use crate::postgres_server::Database;
 use std::{
@@ -30,10 +30,12 @@ pub(crate) fn number(name: &str) -> Option<u64> {
 }
 
 /// A company of a few customers whose `moving` site changes while it is read.
-fn world(seed: u64) -> Arc<Mutex<Sim>> {
+fn world(site: Site, seed: u64) -> Arc<Mutex<Sim>> {
     let mut world = World::new(seed, Size { customers: 5 }, START);
     world.forget_stamps(30);
-    Arc::new(Mutex::new(Sim::of(world, seed, &[])))
+    let mut sim = Sim::of(world, seed, &[]);
+    set_catalog(&mut sim, site);
+    Arc::new(Mutex::new(sim))
 }
 
 /// Three syncs with changes between them, one of which may die; then quiet, and a last sync.
@@ -46,7 +48,7 @@ async fn story<D: Destination>(
     destination: impl AsyncFn() -> D,
 ) -> u64 {
     let job = bench.job(site);
-    let (sim, clock) = (world(seed), SimClock::at(START));
+    let (sim, clock) = (world(site, seed), SimClock::at(START));
     let effects = Effects::new(crash);
     let mut watermarks = std::collections::BTreeMap::new();
     for round in 0..3_u32 {
@@ -153,7 +155,12 @@ async fn postgres() -> impl AsyncFn() -> Postgres {
 
 #[tokio::test]
 async fn chargebee_into_memory_survives_death_at_every_effect() {
-    sweep(Site::Chargebee, 2, memory, 3).await;
+    sweep(Site::Chargebee, 2, memory, 7).await;
+}
+
+#[tokio::test]
+async fn chargebee_with_catalog_1_into_memory_survives_death_at_every_effect() {
+    sweep(Site::ChargebeeCatalog1, 1, memory, 11).await;
 }
 
 #[tokio::test]

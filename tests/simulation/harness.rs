@@ -20,7 +20,7 @@ use tidegate::{
     manifest::{self, Catalog, Connector, Paging},
     normalize::Facts,
     secret::Secret,
-    sim::{Sim, truth},
+    sim::{Sim, chargebee::ProductCatalog, truth},
     sync::{self, Job, Normalizers, Outcome, Tools},
     time::{Clock, Timestamp},
     wire::{Handler, Http, Request, Response},
@@ -173,6 +173,8 @@ impl<D: Destination> Destination for Mortal<D> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Site {
     Chargebee,
+    /// With product catalog 1.0.
+    ChargebeeCatalog1,
     Billsby,
 }
 
@@ -180,16 +182,30 @@ pub(crate) fn owner() -> Owner {
     Owner { tenant: TenantId::parse("acme").unwrap(), connection: ConnectionId::parse("main").unwrap() }
 }
 
-/// Pages of four records, so that small worlds are paged too.
+/// Pages of four records, so that small worlds are paged too; larger ones where there is more.
 fn small_pages(mut connector: Connector) -> Connector {
     for stream in &mut connector.streams {
         let mut small = stream.as_ref().clone();
-        match &mut small.paging {
-            Paging::Token { size, .. } | Paging::PageNumber { size, .. } => size.value = 4,
+        let records = match stream.name.as_str() {
+            "events" => 60,
+            "item_prices" | "plans" | "addons" => 16,
+            _ => 4,
+        };
+        set_size(&mut small.paging, records);
+        if let Some(deletes) = &mut small.deletes {
+            let mut walk = deletes.walk.as_ref().clone();
+            set_size(&mut walk.paging, 2);
+            deletes.walk = Arc::new(walk);
         }
         *stream = Arc::new(small);
     }
     connector
+}
+
+pub(crate) fn set_size(paging: &mut Paging, records: u32) {
+    match paging {
+        Paging::Token { size, .. } | Paging::PageNumber { size, .. } => size.value = records,
+    }
 }
 
 /// What is shared by every run of a test.
@@ -205,7 +221,7 @@ impl Bench {
 
     pub(crate) fn job(&self, site: Site) -> Job {
         let (name, inputs) = match site {
-            Site::Chargebee => (
+            Site::Chargebee | Site::ChargebeeCatalog1 => (
                 "chargebee",
                 vec![
                     ("site", InputValue::Text("acme-test".into())),
@@ -332,9 +348,17 @@ pub(crate) fn fed(job: &Job) -> Vec<Arc<Entity>> {
 pub(crate) fn expected(sim: &Arc<Mutex<Sim>>, site: Site) -> truth::Tables {
     let provider = match site {
         Site::Chargebee => truth::Provider::Chargebee,
+        Site::ChargebeeCatalog1 => truth::Provider::ChargebeeCatalog1,
         Site::Billsby => truth::Provider::Billsby,
     };
     truth::expected(sim.lock().unwrap().world(), provider, &truth::Facts { time_zone: ZONE })
+}
+
+/// Gives the simulated site the catalog that the test is about.
+pub(crate) fn set_catalog(sim: &mut Sim, site: Site) {
+    if site == Site::ChargebeeCatalog1 {
+        sim.set_catalog(ProductCatalog::V1);
+    }
 }
 
 /// A child row keeps the version of its parent at which the child itself last changed, so versions of children are

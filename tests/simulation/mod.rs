@@ -6,4 +6,4 @@ mod crash;
 pub(crate) mod harness;
 mod pace;
 mod repair;
-mod rows;
+pub(crate) mod rows;

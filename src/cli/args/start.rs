@@ -1,5 +1,8 @@
 //! Arguments of what a newcomer types first: `demo`, `init`, `simulate`.
-use crate::{app::init::Target, sim::world::Size};
+use crate::{
+    app::init::Target,
+    sim::{chargebee::ProductCatalog, world::Size},
+};
 use clap::{Args, ValueHint};
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -58,6 +61,7 @@ pub struct Init {
   tidegate simulate
   tidegate simulate --port 8081 --size customers=500 --advance 30d
   tidegate simulate --chaos all
+  tidegate simulate --catalog v1
 
 It prints the base_url and the key to put into a pipeline file. Equal seeds serve equal records.")]
 pub struct Simulate {
@@ -73,6 +77,9 @@ pub struct Simulate {
     /// What goes wrong, separated by commas; `all` for everything
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub chaos: Vec<String>,
+    /// Product catalog of the Chargebee site: v1 has plans and addons, v2 items and item prices
+    #[arg(long, value_name = "v1|v2", default_value = "v2", value_parser = catalog)]
+    pub catalog: ProductCatalog,
     /// Let this much time of billing pass before serving, e.g. 30d
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub advance: Option<Duration>,
@@ -101,6 +108,14 @@ impl FromStr for Setting {
 
 fn size(text: &str) -> Result<Size, String> {
     Size::parse(text).map_err(|_| "expected small, medium, large or customers=N".into())
+}
+
+fn catalog(text: &str) -> Result<ProductCatalog, String> {
+    match text {
+        "v1" => Ok(ProductCatalog::V1),
+        "v2" => Ok(ProductCatalog::V2),
+        _ => Err("expected v1 or v2".into()),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -116,6 +116,8 @@ impl Lines {
                 self.failed.clone_from(error);
                 return Some(format!("{stream}: failed: {error}"));
             }
+            // The summary says it once for all of them.
+            Progress::StreamNotOffered { .. } => return None,
             Progress::StreamDone { stream } => (stream, true),
             Progress::Page { stream, .. } | Progress::Committed { stream, .. } => (stream, false),
         };
@@ -180,6 +182,12 @@ impl Live {
                 bar.set_style(style("{prefix} {wide_msg}"));
                 bar.set_prefix(format!("{} {stream:<16}", look.green("✓")));
                 bar.finish_with_message(tally.text(&look));
+            }
+            Progress::StreamNotOffered { stream, .. } => {
+                if let Some((bar, _)) = self.streams.remove(stream) {
+                    bar.finish_and_clear();
+                    self.bars.remove(&bar);
+                }
             }
             Progress::StreamFailed { stream, error } => {
                 let look = self.look;

@@ -7,6 +7,10 @@ use std::time::Duration;
 pub fn text(summary: &Summary, look: &Look) -> String {
     let mut text = format!("{}\n\n", title(summary, look));
     text.push_str(&streams(summary, look).draw(look));
+    let instead = summary.streams.iter().filter_map(|s| Some((s.stream.as_str(), s.not_offered.as_deref()?)));
+    for (streams, why) in together(instead) {
+        text.push_str(&format!("\nnot offered: {}. {why}", streams.join(", ")));
+    }
     let failed = summary.streams.iter().filter_map(|s| Some((s.stream.as_str(), s.error.as_deref()?)));
     for (streams, error) in together(failed) {
         text.push_str(&format!("\n{} {}: {error}", look.red("failed:"), streams.join(", ")));
@@ -90,7 +94,7 @@ fn streams(summary: &Summary, look: &Look) -> Table {
         table = table.number("deleted");
     }
     table = table.number("bytes").leaves(1).number("time").text("data through");
-    for stream in &summary.streams {
+    for stream in summary.streams.iter().filter(|s| s.not_offered.is_none()) {
         table.row(row(stream, deletes, look));
     }
     table

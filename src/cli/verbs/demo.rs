@@ -130,6 +130,7 @@ pub(super) async fn simulate(scene: &Scene<'_>, asked: &Simulate) -> Result<Exit
         seed: asked.seed,
         size: asked.size,
         knobs,
+        catalog: asked.catalog,
         advance: asked.advance,
     };
     let served = simulate::prepare(order, SystemClock.now()).await?;

@@ -17,7 +17,7 @@ use crate::{
     time::Timestamp,
 };
 use arrow::{array::RecordBatch, compute::concat_batches};
-use aside::{commit_aside, diff};
+use aside::{commit_aside, swap};
 use bytes::Bytes;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -384,24 +384,6 @@ impl Destination for Memory {
     async fn rebuild_end(&mut self, apply: bool) -> Result<Vec<Diff>> {
         let aside = self.mine.as_mut().and_then(|mine| mine.aside.take());
         let (stream, aside) = aside.ok_or_else(|| Error::new(Kind::Bug, "no rebuild was begun"))?;
-        self.with(|_, stored| {
-            let known = [&stored.fed, &aside.fed].into_iter().filter_map(|fed| fed.get(&stream));
-            let entities: BTreeMap<String, Arc<Entity>> = known
-                .flat_map(|fed| fed.children.values().chain([&fed.main]))
-                .map(|entity| (entity.name.clone(), Arc::clone(entity)))
-                .collect();
-            let mut diffs = Vec::new();
-            for (name, entity) in entities {
-                let (old, others) = stored.tables.remove(&name).unwrap_or_default().split(&entity);
-                let mut new = aside.tables.get(&name).cloned().unwrap_or_default();
-                diffs.push(diff(&entity, &old, &new));
-                let mut kept = others;
-                let own = if apply { &mut new } else { &mut old.clone() };
-                kept.current.append(&mut own.current);
-                kept.history.append(&mut own.history);
-                stored.tables.insert(name, kept);
-            }
-            Ok(diffs)
-        })
+        self.with(|_, stored| Ok(swap(stored, &stream, &aside, apply)))
     }
 }

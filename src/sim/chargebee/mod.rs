@@ -1,11 +1,16 @@
-//! What would Chargebee (API v2, product catalog 2.0) answer? Lists, single rows, errors. Read only.
+//! What would Chargebee (API v2) answer? Lists, single rows, errors, the log, either catalog. Read only.
 //!
-//! Faithful in paths, envelopes, paging, filters and error bodies. Absent: writes, events, the catalog.
+//! Faithful in paths, envelopes, paging, filters and error bodies. Absent: writes, and what catalog 1.0 calls the
+//! parts of subscriptions and documents.
 mod documents;
+pub(in crate::sim) mod log;
+mod pages;
 mod pen;
 mod query;
 mod shelf;
 mod sides;
+mod wares;
+mod wish;
 
 use super::{
     answer::{header, json, segments, with},
@@ -17,11 +22,37 @@ use pen::Pen;
 use query::List;
 use shelf::{Entry, Key, Shelf};
 use std::collections::{BTreeMap, BTreeSet};
+use wares::{Counter, Range};
 
 /// The key that lets a client in.
 pub const API_KEY: &str = "sim_test_key";
 /// The site's name.
 pub const SITE: &str = "acme-test";
+
+/// Which catalog the site has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProductCatalog {
+    /// Plans and addons.
+    V1,
+    /// Item families, items and item prices.
+    #[default]
+    V2,
+}
+
+impl ProductCatalog {
+    /// As the site says it of itself: version, and the schema that goes with it.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::V1 => ("v1", "plans_addons"),
+            Self::V2 => ("v2", "items"),
+        }
+    }
+}
+
+/// True for a name that stands for a list.
+pub(super) fn is_list(name: &str) -> bool {
+    name == "events" || Range::named(name).is_some() || Resource::ALL.iter().any(|r| r.plural() == name)
+}
 
 /// How lists deviate from the world.
 #[derive(Clone, Debug, Default)]
@@ -71,12 +102,19 @@ pub(super) struct Chargebee {
     shelves: BTreeMap<Resource, Shelf>,
     /// Events that lists show already.
     seen: usize,
+    catalog: ProductCatalog,
+    counter: Counter,
+    /// Of the log, what lists show already.
+    told: usize,
     quirks: Quirks,
 }
 
 impl Chargebee {
     pub(super) fn new(quirks: Quirks) -> Self {
         Self { quirks, ..Self::default() }
+    }
+    pub(super) fn set_catalog(&mut self, catalog: ProductCatalog) {
+        self.catalog = catalog;
     }
     /// From now on lists deviate in this way only; bodies are written anew.
     pub(super) fn set_quirks(&mut self, quirks: Quirks) {
@@ -108,6 +146,11 @@ impl Chargebee {
         for row in &rows {
             self.shelf(row.resource()).show(world, *row);
         }
+        let fresh = world.log().iter().skip(self.told);
+        for happening in fresh.take_while(|h| lag == 0 || h.at + lag <= now) {
+            self.counter.show(world, &happening.subject);
+            self.told += 1;
+        }
         if lag > 0 {
             rows.iter().for_each(|row| {
                 self.element(world, *row);
@@ -135,28 +178,21 @@ impl Chargebee {
         let path = segments(&request.url);
         let resource = |name: &str| Resource::ALL.into_iter().find(|r| r.plural() == name);
         match path.as_slice() {
-            ["api", "v2", "configurations"] => configurations(),
-            ["api", "v2", name] if let Some(resource) = resource(name) => {
-                self.refresh(world, now);
-                self.list(world, resource, &request.query)
+            ["api", "v2", "configurations"] => configurations(self.catalog),
+            ["api", "v2", name] | ["api", "v2", name, _]
+                if Range::named(name).is_some_and(|range| !range.is_in(self.catalog)) =>
+            {
+                let message = "This operation is not enabled for the product catalog of this site.";
+                error(400, "configuration_incompatible", None, message, None)
             }
-            ["api", "v2", name, id] if let Some(resource) = resource(name) => {
-                let there = |row: &Row| {
-                    query::has_retrieve(resource)
-                        && !world.stamp(*row).gone
-                        && !self.shelf(resource).hides(row.number())
-                };
-                match world.find(resource, id).filter(there) {
-                    Some(row) => self.retrieve(world, row, &request.query),
-                    None => error(
-                        404,
-                        "resource_not_found",
-                        Some("invalid_request"),
-                        &format!("{id} not found"),
-                        None,
-                    ),
+            ["api", "v2", name] if is_list(name) => {
+                self.refresh(world, now);
+                match resource(name) {
+                    Some(resource) => self.list(world, resource, &request.query),
+                    None => self.catalog_list(world, name, &request.query),
                 }
             }
+            ["api", "v2", name, id] => self.one(world, name, id, &request.query),
             _ => error(
                 404,
                 "resource_not_found",
@@ -280,13 +316,14 @@ fn break_type(resource: Resource, body: &str) -> String {
     text(&record)
 }
 
-fn configurations() -> Response {
+fn configurations(catalog: ProductCatalog) -> Response {
+    let (version, schema) = catalog.words();
     json(
         200,
         text(&serde_json::json!({ "configurations": [{
             "domain": SITE,
-            "product_catalog_version": "v2",
-            "chargebee_response_schema_type": "items",
+            "product_catalog_version": version,
+            "chargebee_response_schema_type": schema,
             "object": "configuration"
         }] })),
     )

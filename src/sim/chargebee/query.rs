@@ -19,7 +19,7 @@ pub(super) struct Wrong {
     pub(super) message: String,
 }
 
-fn wrong(param: &str, message: impl Into<String>) -> Wrong {
+pub(super) fn wrong(param: &str, message: impl Into<String>) -> Wrong {
     Wrong { param: param.to_owned(), message: message.into() }
 }
 
@@ -125,7 +125,7 @@ pub(super) fn lines(query: &[(String, String)], usual: (usize, usize)) -> Result
     Ok((first, most))
 }
 
-fn limit(value: &str) -> Result<usize, Wrong> {
+pub(super) fn limit(value: &str) -> Result<usize, Wrong> {
     let number = value.parse().ok().filter(|n| (1..=100).contains(n));
     number.ok_or_else(|| wrong("limit", "limit : should be between 1 and 100"))
 }
@@ -146,13 +146,13 @@ fn order(resource: Resource, name: &str, value: &str) -> Result<Order, Wrong> {
     }
 }
 
-fn seconds(name: &str, value: &str) -> Result<i64, Wrong> {
+pub(super) fn seconds(name: &str, value: &str) -> Result<i64, Wrong> {
     let number = value.trim_matches(|c: char| c.is_whitespace() || c == '\'' || c == '"').parse();
     number.map_err(|_| wrong(name, format!("{name} : should be a timestamp in seconds")))
 }
 
 /// `[1,2]`, `["1","2"]` and `['1', '2']`; both ends included.
-fn between(name: &str, value: &str) -> Result<Span, Wrong> {
+pub(super) fn between(name: &str, value: &str) -> Result<Span, Wrong> {
     let inner = value.trim().strip_prefix('[').and_then(|v| v.strip_suffix(']'));
     let (from, to) = inner
         .and_then(|v| v.split_once(','))
@@ -160,7 +160,7 @@ fn between(name: &str, value: &str) -> Result<Span, Wrong> {
     Ok(Span { from: seconds(name, from)?, to: seconds(name, to)? })
 }
 
-fn boolean(name: &str, value: &str) -> Result<bool, Wrong> {
+pub(super) fn boolean(name: &str, value: &str) -> Result<bool, Wrong> {
     match value {
         "true" => Ok(true),
         "false" => Ok(false),

@@ -9,13 +9,16 @@
 //! on invoices have no `payment_id`; a refund's `payment_id` is the refund transaction. Absent: whatever needs
 //! another stream or a row's past.
 mod billsby;
+mod catalog;
 mod customers;
 mod documents;
+mod events;
 mod payments;
 mod sides;
 mod subscriptions;
 
 use super::{
+    chargebee::ProductCatalog,
     money::{Currency, Dec},
     world::{
         World,
@@ -36,8 +39,10 @@ pub type Tables = BTreeMap<String, Rows>;
 /// Which imitation the rows come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provider {
-    /// All streams.
+    /// All streams of a site with catalog 2.0.
     Chargebee,
+    /// All streams of a site with catalog 1.0.
+    ChargebeeCatalog1,
     /// Customers.
     Billsby,
 }
@@ -54,7 +59,11 @@ pub struct Facts {
 pub fn expected(world: &World, provider: Provider, facts: &Facts) -> Tables {
     let mut tables = Truth { world, zone: facts.time_zone, tables: Tables::new() };
     match provider {
-        Provider::Chargebee => {
+        Provider::Chargebee | Provider::ChargebeeCatalog1 => {
+            let one = provider == Provider::ChargebeeCatalog1;
+            let catalog = if one { ProductCatalog::V1 } else { ProductCatalog::V2 };
+            tables.catalog(catalog);
+            tables.events(catalog);
             tables.customers();
             tables.subscriptions();
             tables.invoices();

@@ -104,7 +104,8 @@ impl Item {
             Self::Setup => "Setup fee",
         }
     }
-    const fn slug(self) -> &'static str {
+    /// Its id.
+    pub const fn slug(self) -> &'static str {
         match self {
             Self::Basic => "basic",
             Self::Pro => "pro",

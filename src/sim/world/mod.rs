@@ -9,13 +9,16 @@ mod credit;
 mod custom;
 mod event;
 mod life;
+pub mod log;
 pub mod model;
 mod refund;
+mod shop;
 pub mod side;
 mod sign_up;
 mod step;
 pub mod table;
 mod touch;
+pub mod ware;
 mod words;
 
 pub use event::Resource;
@@ -92,6 +95,7 @@ enum Action {
     DeleteCustomer(At<Customer>),
     DeleteInvoice(At<Invoice>),
     Step(At<Side>),
+    Restock,
 }
 
 /// The billing world.
@@ -103,6 +107,8 @@ pub struct World {
     planned: u64,
     growth: i64,
     events: Vec<Event>,
+    log: Vec<log::Happening>,
+    shop: shop::Shop,
     ids: HashMap<(Resource, String), Row>,
     pub(in crate::sim) customers: Table<Customer>,
     pub(in crate::sim) subscriptions: Table<Subscription>,
@@ -123,6 +129,7 @@ impl World {
         world.lively = true;
         let customers = i64::try_from(size.customers).unwrap_or(i64::MAX).max(1);
         world.growth = (HISTORY / customers).max(60);
+        world.stock();
         for k in 0..size.customers {
             let even = (HISTORY - DAY) / customers * i64::try_from(k).unwrap_or(0);
             let at = world.now + 1 + even + world.rng.i64(0..(HISTORY / customers).max(1));
@@ -141,6 +148,8 @@ impl World {
             planned: 0,
             growth: HISTORY,
             events: Vec::new(),
+            log: Vec::new(),
+            shop: shop::Shop::new(seed),
             ids: HashMap::new(),
             customers: Table::default(),
             subscriptions: Table::default(),
@@ -259,6 +268,7 @@ impl World {
         stamp.stamped = true;
         self.events.push(Event { at, row, what });
         self.aside(row, what);
+        self.tell(row, what);
     }
     fn register(&mut self, row: Row) {
         let key = (row.resource(), self.id(row).to_owned());
@@ -341,6 +351,7 @@ impl World {
             Action::DeleteCustomer(at) => self.delete_customer(at),
             Action::DeleteInvoice(at) => self.delete_invoice(at),
             Action::Step(at) => self.step(at),
+            Action::Restock => self.restock(),
         }
     }
 }

@@ -83,6 +83,9 @@ impl World {
             }
             self.touch_side();
         }
+        if n > 0 {
+            self.change_catalog();
+        }
     }
 
     fn each<T>(&mut self, table: fn(&Self) -> &Table<T>, act: fn(&mut Self, At<T>)) {
@@ -128,6 +131,7 @@ impl World {
                 self.stamp_mut(row).stamped = false;
             }
         }
+        self.forget_ware_stamps(percent);
     }
 
     /// About a third of the rows get times at the start of their 30 days: creation, document date, `updated_at`.

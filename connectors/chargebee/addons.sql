@@ -1,0 +1,27 @@
+-- `type` says how an older addon is priced; on_off is a flat fee.
+select
+  _row,
+  id,
+  name,
+  invoice_name,
+  description,
+  status,
+  status as status_raw,
+  currency_code as currency,
+  case charge_type when 'recurring' then true when 'non_recurring' then false end as is_recurring,
+  case when period_unit <> 'not_applicable' then period_unit end as interval_unit,
+  case when period_unit <> 'not_applicable' then period end as interval_count,
+  coalesce(pricing_model, case type when 'on_off' then 'flat_fee' when 'quantity' then 'per_unit' else type end) as pricing_model,
+  coalesce(quantity(price_in_decimal), quantity(minor(price, currency_code))) as unit_amount,
+  tiers,
+  included_in_mrr,
+  taxable,
+  tax_code,
+  sku,
+  accounting_code as revenue_account,
+  invoice_notes,
+  meta_data as metadata,
+  custom_fields,
+  archived_at,
+  updated_at
+from addons
