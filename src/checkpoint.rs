@@ -64,6 +64,8 @@ pub enum Errand {
     },
     /// Single records.
     Ids {
+        /// All of them.
+        asked: Vec<String>,
         /// Those that were not asked for yet.
         left: Vec<String>,
     },
@@ -84,7 +86,7 @@ impl Errand {
     /// Whether progress of `other` is progress of this.
     fn goes_on_from(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Ids { left: asked }, Self::Ids { left }) => left.iter().all(|id| asked.contains(id)),
+            (Self::Ids { asked, .. }, Self::Ids { asked: before, .. }) => asked == before,
             _ => self == other,
         }
     }

@@ -108,13 +108,13 @@ Sync:
 
 Proof and repair:
   verify       Prove that everything is there: counts, sums, digests, gaps
+  prove        Check that the stored rows agree with each other, and keep what does not
   sweep        Find rows that were deleted, or that a sync is never shown
   backfill     Read a period or single records again
 
 Data:
   query        Ask the synced tables in SQL
   report       Show revenue, receivables, expected cash, or what does not add up
-  prove        Check that the stored rows agree with each other, and keep what does not
   export       Copy tables, consistent with each other, into files
   schema       List the unified tables, or the columns of one
   quarantine   Look at records that were refused, and try them again

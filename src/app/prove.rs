@@ -6,7 +6,7 @@ use crate::{
     entity::Entity,
     error::{Error, Kind, Result},
     id::Owner,
-    load::Destination,
+    load::{Destination, IssueKey},
     pipeline::Pipeline,
     time::Clock,
 };
@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
 };
 
-/// Findings of one question that are read; of the rules in a longer answer nothing is resolved.
+/// Findings of one question that are read; of the rules that a longer answer may hold nothing is resolved.
 const FINDINGS_MAX: usize = 20_000;
 /// Ids in one question about values.
 const IDS_MAX: usize = 500;
@@ -129,8 +129,7 @@ pub async fn prove<C: Clock>(project: &Project, pipeline: &Pipeline, clock: &C) 
             .with("pipeline", &pipeline.name)
             .hint(format!("tidegate sync {}", pipeline.name)));
     }
-    let all: Vec<Arc<Entity>> = project.catalog.entities.values().cloned().collect();
-    store.open(&pipeline.owner, &all).await?;
+    store.open(&pipeline.owner, &project.entities(pipeline)?).await?;
     let work = async {
         // A sync that died before it published is finished first.
         for stream in &project.connector(pipeline)?.streams {
@@ -153,7 +152,7 @@ async fn settled<C: Clock>(
     clock: &C,
 ) -> Result<Proven> {
     let questions = questions(fed, &|entity| reader.history(entity));
-    let (found, cut) = findings(reader, &questions, &pipeline.owner).await?;
+    let Answers { found, cut, follows } = findings(reader, &questions, &pipeline.owner).await?;
     let stored = store.issues(&pipeline.owner).await?;
     let now = clock.now();
     let keys: BTreeSet<_> = found.iter().map(StoredIssue::key).collect();
@@ -174,10 +173,14 @@ async fn settled<C: Clock>(
         proven.findings.push(StoredIssue { first_seen, ..issue });
     }
     for (key, issue) in known {
-        let holds = if issue.is_value() {
+        let asked = |all: &[String]| all.iter().any(|sql| sql.contains(&format!("'{}'", issue.rule)));
+        let holds = if !fed.iter().any(|entity| entity.name == issue.entity) {
+            false
+        } else if issue.is_value() {
             !still.contains(&key)
         } else {
-            !keys.contains(&key) && !cut.contains(&issue.rule)
+            // What was not asked, or not to the end, is not known to hold again.
+            asked(&questions) && !asked(&cut) && !keys.contains(&key) && !follows.contains(&key)
         };
         match (holds, issue.is_value()) {
             (true, _) => proven.resolved.push(StoredIssue { resolved_at: Some(now), ..issue.clone() }),
@@ -233,13 +236,19 @@ fn differs(entity: &Entity) -> String {
     schema.fields().iter().map(|f| one(f.name())).collect::<Vec<_>>().join("\n    or ")
 }
 
-/// The violations of one owner, once each, and the rules whose answers were cut.
-pub async fn findings(
-    reader: &Reader,
-    questions: &[String],
-    owner: &Owner,
-) -> Result<(Vec<StoredIssue>, BTreeSet<String>)> {
-    let (mut found, mut cut) = (BTreeMap::new(), BTreeSet::new());
+/// What the questions found.
+pub struct Answers {
+    /// Violations, once each.
+    pub found: Vec<StoredIssue>,
+    /// Questions with more answers than are kept.
+    pub cut: Vec<String>,
+    /// Violations that only follow from another one.
+    pub follows: BTreeSet<IssueKey>,
+}
+
+/// The violations of one owner.
+pub async fn findings(reader: &Reader, questions: &[String], owner: &Owner) -> Result<Answers> {
+    let (mut found, mut cut) = (BTreeMap::new(), Vec::new());
     for question in questions {
         let sql = format!(
             "select rule, severity, entity, id, cast(currency as text) as currency, cast(expected as text) as expected, \
@@ -249,7 +258,7 @@ pub async fn findings(
         );
         let rows = violations(&reader.query(&sql).await?)?;
         if rows.len() == FINDINGS_MAX {
-            cut.extend(rows.iter().map(|issue| issue.rule.clone()));
+            cut.push(question.clone());
         }
         for issue in rows {
             let message = issue.message.clone();
@@ -262,10 +271,12 @@ pub async fn findings(
     // A row that stands twice breaks the sums it is part of: that follows, and is not said again.
     let doubled: BTreeSet<(String, String)> =
         found.values().filter(|i| i.rule == "K1").map(|i| (i.entity.clone(), i.id.clone())).collect();
-    found.retain(|_, i| i.rule == "K1" || !doubled.contains(&(i.entity.clone(), i.id.clone())));
+    let follows: BTreeMap<_, _> = found
+        .extract_if(.., |_, i| i.rule != "K1" && doubled.contains(&(i.entity.clone(), i.id.clone())))
+        .collect();
     let mut all: Vec<StoredIssue> = found.into_values().collect();
     all.sort_by(|a, b| (&a.rule, &a.entity, &a.id).cmp(&(&b.rule, &b.entity, &b.id)));
-    Ok((all, cut))
+    Ok(Answers { found: all, cut, follows: follows.into_keys().collect() })
 }
 
 fn violations(batches: &[RecordBatch]) -> Result<Vec<StoredIssue>> {
@@ -318,7 +329,7 @@ async fn null_values(
     fed: &[Arc<Entity>],
     stored: &[StoredIssue],
     owner: &Owner,
-) -> Result<BTreeSet<crate::load::IssueKey>> {
+) -> Result<BTreeSet<IssueKey>> {
     let mut asked: BTreeMap<(&str, &str), Vec<&StoredIssue>> = BTreeMap::new();
     for issue in stored.iter().filter(|i| i.is_value() && i.resolved_at.is_none()) {
         let entity = fed.iter().find(|e| e.name == issue.entity);

@@ -73,7 +73,7 @@ pub fn ids(given: &[String]) -> Result<Errand> {
             .with("given", left.len())
             .hint("for more records give a period: --from 2026-01-01 --to 2026-01-31"));
     }
-    Ok(Errand::Ids { left })
+    Ok(Errand::Ids { asked: left.clone(), left })
 }
 
 /// The job of an order. Fails `Invalid` when nothing can be read in this way.
@@ -100,7 +100,7 @@ pub async fn cost<H: Http, C: Clock>(
 ) -> Result<PipelinePlan> {
     let job = job(project, pipeline, order)?;
     match &order.errand {
-        Errand::Ids { left } => Ok(singly(&job, left.len() as u64)),
+        Errand::Ids { left, .. } => Ok(singly(&job, left.len() as u64)),
         Errand::Period { from, to } => {
             plan::cost(&job, &BTreeMap::new(), Some((*from, *to)), http, clock).await
         }
@@ -167,7 +167,7 @@ fn command(pipeline: &Pipeline, order: &Order) -> String {
         Errand::Sweep { ids_only: true } => " --mode ids".to_owned(),
         Errand::Sweep { ids_only: false } => " --mode full".to_owned(),
         Errand::Period { from, to } => format!(" --from {} --to {}", day(from), day(to)),
-        Errand::Ids { left } => format!(" --ids {}", left.join(",")),
+        Errand::Ids { asked, .. } => format!(" --ids {}", asked.join(",")),
     };
     format!("tidegate {} {}{streams}{rest}", order.errand.name(), pipeline.name)
 }

@@ -106,7 +106,9 @@ pub async fn import(project: &Project, pipeline: &Pipeline, text: &str) -> Resul
     store.open(&pipeline.owner, &project.entities(pipeline)?).await?;
     let result = async {
         for (stream, checkpoint) in &exported.checkpoints {
-            store.set_checkpoint(stream, Some(checkpoint.clone())).await?;
+            // What a sweep saw stays where it was seen, so an imported one has to begin anew.
+            let checkpoint = Checkpoint { asides: Vec::new(), ..checkpoint.clone() };
+            store.set_checkpoint(stream, Some(checkpoint)).await?;
         }
         Ok(exported.checkpoints.keys().cloned().collect())
     };

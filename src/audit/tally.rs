@@ -172,6 +172,10 @@ impl Tally {
         let mut groups: HashMap<Place, Group> = HashMap::new();
         let ours = places.iter().enumerate().filter_map(|(row, place)| Some((row, place.as_ref()?)));
         for (row, place) in ours {
+            if rows.is_deleted(row) {
+                groups.entry(*place).or_default().deleted += 1;
+                continue;
+            }
             let hashed = rows.row(row, &mut self.room);
             self.digest.add(&hashed);
             let bucket = self.buckets.entry(Bucket::of(ids.value(row), *place)).or_default();
@@ -180,10 +184,6 @@ impl Tally {
             let group = groups.entry(*place).or_default();
             group.digest.add(&hashed);
             group.sums.resize(amounts.len(), 0);
-            if rows.is_deleted(row) {
-                group.deleted += 1;
-                continue;
-            }
             group.rows += 1;
             for (sum, column) in group.sums.iter_mut().zip(&amounts).filter(|(_, c)| c.is_valid(row)) {
                 *sum = plus(*sum, column.value(row))?;

@@ -51,7 +51,9 @@ impl Errands {
         let trusted = aside.connector_hash == hash;
         hash.clone_into(&mut aside.connector_hash);
         let walks = Walks::resume(aside.slices.clone(), trusted, now, options.limits.token_age);
-        let begins_late = options.start.is_some() && spec.slices.is_some();
+        aside.slices = walks.slices();
+        let begins_late =
+            spec.slices.is_some() && !aside.slices.iter().any(|slice| !slice.absent && slice.from.is_none());
         Self { spec, limits: options.limits.clone(), aside, by, begins_late, walks }
     }
     pub(super) fn query(&mut self, walk: usize, now: Timestamp) -> Vec<(String, String)> {
@@ -74,7 +76,8 @@ impl Errands {
         let end = self.walks.done();
         let sweep = matches!(self.aside.errand, Errand::Sweep { .. });
         let scan = (end && sweep).then(|| Scan::End {
-            asked_at: self.aside.started,
+            // A row seen for the first time within the lag may be missing from an older copy of the list.
+            asked_at: self.aside.started.minus(self.spec.lag),
             proof: self.proof(),
             otherwise: Box::new(stored(Some(self.aside.clone()))),
         });
@@ -82,8 +85,13 @@ impl Errands {
     }
     /// Walked by a field that never changes, a row that is there from beginning to end is on one of the pages.
     fn proof(&self) -> Proof {
+        if self.spec.slices.as_ref().is_some_and(|slices| slices.send == self.spec.send) {
+            return Proof::Broken("it is a log: what the provider no longer keeps was not deleted".into());
+        }
         if self.begins_late {
-            return Proof::Broken("the pipeline has a `start`, so older rows were not asked for".into());
+            return Proof::Broken(
+                "the pipeline has, or had, a `start`, so older rows were not asked for".into(),
+            );
         }
         if self.spec.sort.is_none() {
             return Proof::Broken(

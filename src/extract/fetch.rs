@@ -1,7 +1,9 @@
 //! Single records by id: one request each, as many at a time as the budget allows.
 use super::{
-    lane::{Pick, Turn, pick},
+    Emitted,
+    lane::{Lane, Pick, Turn, pick},
     request::Account,
+    retry::Outcome,
 };
 use crate::{
     decode::Envelope,
@@ -23,6 +25,13 @@ struct One {
     url: String,
     turn: Turn,
     done: bool,
+}
+
+/// What to store when the answer says that there is no such record. None: it says something else, or no single record
+/// was asked for.
+pub(super) fn absent(lanes: &mut [Lane], lane: usize, walk: usize, judged: &Outcome) -> Option<Emitted> {
+    let (Outcome::Final(fault) | Outcome::Unavailable { fault, .. }) = judged else { return None };
+    lanes.get_mut(lane).filter(|_| fault.status() == Some("404"))?.absent(walk)
 }
 
 impl Fetching {

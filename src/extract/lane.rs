@@ -163,7 +163,7 @@ impl Lane {
         let url = account.url(&stream.path)?;
         let live = StreamStart { stream: Arc::clone(&stream), checkpoint: Some(stored) };
         let mut lane = Self::new(connector, url, live)?;
-        if let Errand::Ids { left } = &aside.errand {
+        if let Errand::Ids { left, .. } = &aside.errand {
             let fetching = Fetching::new(account, &stream, left)?;
             lane.envelope = fetching.envelope();
             lane.work = Some(Work::Fetch(fetching));
@@ -265,7 +265,13 @@ impl Lane {
             _ => Vec::new(),
         };
         let end = left.is_empty();
-        let rest = |aside: &Aside| Aside { errand: Errand::Ids { left }, ..aside.clone() };
+        let rest = |aside: &Aside| {
+            let mut rest = aside.clone();
+            if let Errand::Ids { left: of, .. } = &mut rest.errand {
+                *of = left;
+            }
+            rest
+        };
         let reached = Reached::Aside(self.aside.as_ref().filter(|_| !end).map(rest));
         Accepted { reached, scan: None, end }
     }

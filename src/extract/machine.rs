@@ -5,6 +5,7 @@ use super::{
     AsideStart, Facts, Options, Setup, Step, StreamStart, Ticket,
     budget::{Budget, Leave},
     fault::Fault,
+    fetch,
     lane::{Lane, Pick, Turn, pick},
     mates, offer,
     request::{self, Account},
@@ -143,6 +144,12 @@ impl Machine {
             return;
         }
         let judged = retry::judge(answer, &self.connector.errors, &self.account, &flight.place, now);
+        if let Whose::Walk { lane, walk } = flight.whose
+            && let Some(emitted) = fetch::absent(&mut self.lanes, lane, walk, &judged)
+        {
+            self.budget.succeeded(at);
+            return self.out.push_back(Step::Emit(Box::new(emitted)));
+        }
         match judged {
             Outcome::Answer(response) => self.answered(&flight, response, now, at),
             Outcome::Throttled { after, fault } => self.throttled(&flight, after, &fault, at),
@@ -168,13 +175,6 @@ impl Machine {
                 _ => self.follow(flight.whose, Some(Verdict::GiveUp(fault)), Reach::Stream, at),
             },
             Outcome::Final(fault) => {
-                if fault.status() == Some("404")
-                    && let Whose::Walk { lane, walk } = flight.whose
-                    && let Some(emitted) = self.lanes.get_mut(lane).and_then(|lane| lane.absent(walk))
-                {
-                    self.budget.succeeded(at);
-                    return self.out.push_back(Step::Emit(Box::new(emitted)));
-                }
                 let restarted = match flight.whose {
                     Whose::Probe => false,
                     Whose::Walk { lane, walk } => {

@@ -10,6 +10,7 @@ use crate::{
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What is synced, with what, under which limits.
+#[derive(Clone, Debug)]
 pub struct Job {
     /// Pipeline's name, for the summary.
     pub pipeline: String,

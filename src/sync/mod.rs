@@ -128,7 +128,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
     async fn all(&mut self) -> Result<()> {
         let opened = self.tools.destination.open(&self.job.facts.owner, &self.job.entities).await?;
         self.opened = true;
-        self.quarantined = Quarantined::read(self.tools.destination, &self.job.facts.owner).await?;
+        self.quarantined = Quarantined::read(self.tools.destination, self.job).await?;
         for summary in &mut self.streams {
             summary.data_through = opened.checkpoints.get(&summary.stream).and_then(Checkpoint::watermark);
         }
@@ -352,9 +352,6 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
             }
             Err(e) => return Err(e.with("stream", name)),
         };
-        if rejected > 0 {
-            self.quarantined = Quarantined::read(self.tools.destination, &self.job.facts.owner).await?;
-        }
         let now = self.tools.clock.now();
         if let Some(summary) = self.streams.iter_mut().find(|s| s.stream == name) {
             summary.changed += done.changed;

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Kind, Result},
     extract::AsideStart,
     load::{Destination, Opened},
-    manifest::Stream,
+    manifest::{Cursor, Stream},
     time::{Clock, Timestamp},
     wire::Http,
 };
@@ -22,6 +22,11 @@ pub async fn repair<'a, H: Http, C: Clock, D: Destination>(
     tools: Tools<'a, H, C, D>,
 ) -> Outcome {
     super::run(job, Some(errand), tools).await
+}
+
+/// Whether every sync reads the stream whole, or the account was never found to have it.
+fn beside_the_point(stream: &Stream, stored: Option<&Checkpoint>) -> bool {
+    matches!(stream.cursor, Cursor::Snapshot { .. }) || (stored.is_none() && stream.requires.is_some())
 }
 
 impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
@@ -43,6 +48,10 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
                 continue;
             }
             let stored = opened.checkpoints.get(&stream.name);
+            if !self.job.options.named && beside_the_point(stream, stored) {
+                self.streams.retain(|s| s.stream != stream.name);
+                continue;
+            }
             let begun = begun.filter(|a| !a.finished());
             match self.aside(errand, stream, stored, begun).await {
                 Ok((start, batcher)) => {

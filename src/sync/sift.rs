@@ -19,6 +19,9 @@ use std::{
     mem,
 };
 
+/// Stands among the keys for a record whose key could not be read, so that later parts of a sweep know of it.
+const HOLE: u128 = 0;
+
 /// What is stored of a key.
 #[derive(Clone, Copy)]
 struct State {
@@ -68,8 +71,9 @@ impl Sift {
             deleted: stream.deleted.clone(),
         };
         let decoder = Decoder::new(&stream.name, &shape, &keys)?;
-        let seen = seen.into_iter().collect();
-        Ok(Self { decoder, stored, seen, fresh: Vec::new(), hole: false, same: 0, no_cursor: 0 })
+        let seen: HashSet<u128> = seen.into_iter().collect();
+        let hole = seen.contains(&HOLE);
+        Ok(Self { decoder, stored, seen, fresh: Vec::new(), hole, same: 0, no_cursor: 0 })
     }
     /// Notes the keys of a page and takes out of it what is stored already. A record that cannot be read stays in.
     pub(super) fn page(&mut self, page: &mut Page) -> Result<()> {
@@ -82,7 +86,7 @@ impl Sift {
             let key = records.key.first().or(rejects.first().and_then(|r| r.key.as_ref()));
             self.hole |= key.is_none();
             let key = key.map(|key| key_hash(key));
-            if let Some(key) = key.filter(|key| self.seen.insert(*key)) {
+            if let Some(key) = key.or(Some(HOLE)).filter(|key| self.seen.insert(*key)) {
                 self.fresh.push(key);
             }
             let found = key.zip(records.version.first().copied()).zip(records.deleted.first().copied());

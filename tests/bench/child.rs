@@ -105,6 +105,9 @@ impl Drop for Site {
     }
 }
 
+/// Line of the pipeline that takes the core documents only.
+const CORE: &str = "  streams: [customers, subscriptions, invoices, credit_notes, transactions]\n";
+
 /// A project folder with one pipeline.
 pub(crate) struct Project {
     binary: PathBuf,
@@ -113,14 +116,15 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// Into the database, or into a lake in the folder.
-    pub(crate) fn new(site: &Site, binary: &Path, database: Option<String>) -> Self {
+    /// Into the database, or into a lake in the folder. `every`: all streams, not only the core documents.
+    pub(crate) fn new(site: &Site, binary: &Path, database: Option<String>, every: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let destination =
             if database.is_some() { "{ postgres: { env: BENCH_DATABASE } }" } else { "{ lake: ./lake }" };
+        let streams = if every { "" } else { CORE };
         let pipeline = format!(
             "pipeline: bench\ntenant: bench\nsource:\n  connector: chargebee\n  connection: {{ site: {}, api_key: {{ env: \
-             BENCH_KEY }}, time_zone: Europe/Berlin, base_url: \"{}\" }}\ndestination: {destination}\nlimits: {{ \
+             BENCH_KEY }}, time_zone: Europe/Berlin, base_url: \"{}\" }}\n{streams}destination: {destination}\nlimits: {{ \
              requests_per_minute: 6000000 }}\n",
             chargebee::SITE,
             site.base_url()

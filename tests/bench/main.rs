@@ -29,6 +29,8 @@ struct Asked {
     runs: usize,
     json: bool,
     gzip: bool,
+    /// All streams, not only the core documents.
+    every: bool,
     floors: bool,
     lake: bool,
     postgres: bool,
@@ -37,7 +39,7 @@ struct Asked {
 }
 
 const USAGE: &str = "cargo bench -- [--size small|medium|large|customers=N] [--runs N] [--json] [--gzip]
-    [--only lake|postgres|floors] [--binary PATH]";
+    [--all-streams] [--only lake|postgres|floors] [--binary PATH]";
 
 fn asked() -> Asked {
     let mut asked = Asked {
@@ -45,6 +47,7 @@ fn asked() -> Asked {
         runs: 3,
         json: false,
         gzip: false,
+        every: false,
         floors: true,
         lake: true,
         postgres: true,
@@ -58,6 +61,7 @@ fn asked() -> Asked {
             "--runs" => asked.runs = value().parse().expect(USAGE),
             "--json" => asked.json = true,
             "--gzip" => asked.gzip = true,
+            "--all-streams" => asked.every = true,
             "--binary" => asked.binary = value().into(),
             "--only" => {
                 let only = value();
@@ -118,7 +122,7 @@ fn syncs(
 ) {
     let mut figures: [Vec<Figure>; 4] = Default::default();
     for _ in 0..asked.runs {
-        let project = Project::new(site, &asked.binary, place());
+        let project = Project::new(site, &asked.binary, place(), asked.every);
         let [first, changed, nothing, day] = &mut figures;
         first.push(project.sync());
         site.tell("touch");

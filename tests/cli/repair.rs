@@ -24,11 +24,8 @@ fn a_sweep_brings_in_what_a_sync_is_never_shown_and_verify_agrees_afterwards() {
     let sum = |what: &str| {
         summary["streams"].as_array().unwrap().iter().map(|s| s[what].as_u64().unwrap()).sum::<u64>()
     };
-    assert_eq!((sum("changed"), sum("deleted")), (1, 1));
-    let id = sim.lock().unwrap().world().id(gone).to_owned();
-    let sql = format!("select id from invoices where deleted_at is not null and id = '{id}'");
-    assert_eq!(super::tables::select(&stage, &sql).len(), 1);
-
+    // Within the list's lag a row that does not come may be missing from an older copy: it is not taken for deleted.
+    assert_eq!((sum("changed"), sum("deleted")), (1, 0));
     let status = stage.run(&["status", "-o", "json"]).expect(0).json();
     let invoices =
         status[0]["streams"].as_array().unwrap().iter().find(|s| s["stream"] == "invoices").unwrap();
@@ -45,14 +42,14 @@ fn a_sweep_within_a_budget_is_7_until_it_is_through() {
     let stage = Stage::simulated(&site.chargebee());
     stage.run(&["sync"]).expect(0);
     let before = stage.run(&["state", "list", "-o", "json"]).expect(0).out;
-    let first = stage.run(&["sweep", "acme", "--max-requests", "4"]).expect(7);
+    let first = stage.run(&["sweep", "acme", "--max-requests", "8"]).expect(7);
     assert!(first.out.contains("next: tidegate sweep acme --mode ids   goes on"), "{}", first.out);
     let status = stage.run(&["status"]).expect(0).out;
     assert!(status.contains("in the middle of a sweep"), "{status}");
     let mut codes = vec![7];
     while codes.last() != Some(&0) {
         assert!(codes.len() < 20, "{codes:?}");
-        codes.push(stage.run(&["sweep", "acme", "--max-requests", "4"]).code.unwrap());
+        codes.push(stage.run(&["sweep", "acme", "--max-requests", "8"]).code.unwrap());
     }
     assert!(codes.iter().rev().skip(1).all(|c| *c == 7), "{codes:?}");
     assert_ne!(stage.run(&["state", "list", "-o", "json"]).expect(0).out, before, "what was swept is noted");

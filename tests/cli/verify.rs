@@ -151,7 +151,9 @@ async fn destinations_that_were_synced_at_different_times_agree_on_children_of_c
     // Of the site's present nothing is in a window yet; a first load reads it.
     stage.run(&["state", "reset", "acme", "--all", "--yes"]).expect(0);
     stage.run(&["sync", "acme"]).expect(0);
-    let found = told(&compared(&stage, 5));
+    let mut found = told(&compared(&stage, 5));
+    // That the document was changed is an event of its own.
+    found.remove("events");
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found["invoices"][0].contains("po_number="), "{found:?}");
 
@@ -231,7 +233,7 @@ fn a_fresh_read_that_runs_out_of_requests_goes_on_where_it_stopped() {
     let mut codes = Vec::new();
     while codes.last() != Some(&0) {
         assert!(codes.len() < 20, "{codes:?}");
-        let asked = ["verify", "acme", "--source", "--yes", "--max-requests", "8"];
+        let asked = ["verify", "acme", "--source", "--yes", "--max-requests", "28"];
         codes.push(stage.run(&asked).code.unwrap());
     }
     assert!(codes.len() > 1 && codes.iter().rev().skip(1).all(|c| *c == 7), "{codes:?}");

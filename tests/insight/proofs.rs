@@ -211,7 +211,7 @@ async fn each_planted_fault_is_named_by_rule_and_id_and_nothing_else_is_reported
         .into_iter()
         .filter(|q| q.contains("'K1'") && q.contains("from invoices\n") || q.contains("'A2'"))
         .collect();
-    let (issues, _) = findings(&reader, &few, &owner(&format!("t{doubled}"))).await.unwrap();
+    let issues = findings(&reader, &few, &owner(&format!("t{doubled}"))).await.unwrap().found;
     assert_eq!(issues.len(), 1, "{issues:?}");
     assert_eq!((issues[0].rule.as_str(), issues[0].actual.as_deref()), ("K1", Some("2")));
 }

@@ -239,7 +239,7 @@ impl Look<'_> {
                 let ids = text(&batch, "id")?;
                 let owners = owners(&batch, parents)?;
                 let ours = places.iter().enumerate().filter_map(|(row, place)| Some((row, place.as_ref()?)));
-                for (row, place) in ours {
+                for (row, place) in ours.filter(|(row, _)| !rows.is_deleted(*row)) {
                     let id = ids.value(row);
                     if !self.wanted.contains(&Bucket::of(id, *place)) {
                         continue;

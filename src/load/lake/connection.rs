@@ -153,7 +153,11 @@ impl Connection {
         for (name, rows) in &written {
             self.seen.entry(name.clone()).or_default().absorb(rows)?;
         }
-        done.bytes += self.publish_full(written.iter().map(|(name, _)| name))?;
+        // The commit is durable: what stops this publish is said by the next one.
+        match self.publish_full(written.iter().map(|(name, _)| name)) {
+            Ok(bytes) => done.bytes += bytes,
+            Err(error) => tracing::warn!(%error, "published later"),
+        }
         Ok(done)
     }
     /// Marks redriven rejects, writes new ones and quality issues. Returns the new ones by content.

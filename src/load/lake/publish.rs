@@ -9,7 +9,7 @@ use super::{
     plan::View,
     rows::{self, Part, Stretches, Writer},
     shelf::Seen,
-    state::Table,
+    state::{HistoryFile, Table},
 };
 use crate::{
     entity::Entity,
@@ -151,29 +151,22 @@ fn stage_table(view: &View<'_>, entity: &Arc<Entity>, table: &Table, cut_short: 
         Staged { entity: Arc::clone(entity), first: Vec::new(), then: Vec::new(), months: old.clone() };
     let stage = Stage { view, entity };
     for (month, ids) in left.iter().filter(|(month, _)| old.contains(month)) {
-        staged.first.push((*month, stage.month(*month, true, vec![Input::left(ids)], "-left")?));
+        let current = view.layout.current(&entity.name, *month);
+        staged.first.push((*month, stage.month(*month, Some(current), vec![Input::left(ids)], "-left")?));
     }
-    let mut history = Vec::new();
-    for (_, file) in table.unpublished() {
-        let path = view.layout.history(&entity.name, &file.file.name);
-        history.push((file, Stretches::open(view.files, &path, entity.history_schema())?));
+    let files: Vec<&HistoryFile> = table.unpublished().map(|(_, file)| file).collect();
+    let mut done: BTreeMap<Month, Option<Finished>> = BTreeMap::new();
+    for (round, files) in files.chunks(UNPUBLISHED_MAX).enumerate() {
+        stage.round(files, &old, &format!("-{round}"), &mut done)?;
     }
-    // Ascending, as the sections of every file are: each file is read once.
-    for month in touched {
-        let mut inputs = Vec::new();
-        for (file, stretches) in &mut history {
-            inputs.extend(file.left.get(&month).map(Input::left));
-            let rows = file.sections.iter().find(|(m, _)| *m == month).map(|(_, rows)| *rows);
-            inputs.extend(rows.map(|rows| Input::Section(stretches, rows)));
-        }
-        let new = stage.month(month, old.contains(&month), inputs, "")?;
+    for (month, new) in &done {
         if new.is_some() {
-            staged.months.insert(month)
+            staged.months.insert(*month)
         } else {
-            staged.months.remove(&month)
+            staged.months.remove(month)
         };
-        staged.then.push((month, new));
     }
+    staged.then.extend(done);
     Ok(staged)
 }
 
@@ -183,14 +176,55 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// The month's new file under a temporary name; None when no row is left. `old`: there is a file to start from.
-    fn month(&self, month: Month, old: bool, changes: Vec<Input<'_>>, tag: &str) -> Result<Option<Finished>> {
+    /// Folds these history files into the months that they touch. `done`: what earlier rounds made of a month.
+    fn round(
+        &self,
+        files: &[&HistoryFile],
+        old: &BTreeSet<Month>,
+        tag: &str,
+        done: &mut BTreeMap<Month, Option<Finished>>,
+    ) -> Result<()> {
+        let mut history = Vec::new();
+        let mut touched = BTreeSet::new();
+        for file in files {
+            touched.extend(file.sections.iter().map(|(month, _)| *month).chain(file.left.keys().copied()));
+            let path = self.view.layout.history(&self.entity.name, &file.file.name);
+            history.push((file, Stretches::open(self.view.files, &path, self.entity.history_schema())?));
+        }
+        // Ascending, as the sections of every file are: each file is read once.
+        for month in touched {
+            let mut inputs = Vec::new();
+            for (file, stretches) in &mut history {
+                inputs.extend(file.left.get(&month).map(Input::left));
+                let rows = file.sections.iter().find(|(m, _)| *m == month).map(|(_, rows)| *rows);
+                inputs.extend(rows.map(|rows| Input::Section(stretches, rows)));
+            }
+            let before = done.remove(&month);
+            let base = match &before {
+                Some(made) => made.as_ref().map(|made| made.temporary.clone()),
+                None => old.contains(&month).then(|| self.view.layout.current(&self.entity.name, month)),
+            };
+            done.insert(month, self.month(month, base, inputs, tag)?);
+            if let Some(Some(before)) = before {
+                self.view.files.remove(&before.temporary)?;
+            }
+        }
+        Ok(())
+    }
+    /// The month's new file under a temporary name, from `base` and what changed; None when no row is left.
+    fn month(
+        &self,
+        month: Month,
+        base: Option<PathBuf>,
+        changes: Vec<Input<'_>>,
+        tag: &str,
+    ) -> Result<Option<Finished>> {
         let View { files, layout, .. } = self.view;
         let path = layout.current(&self.entity.name, month);
         let mut inputs = Vec::new();
-        if old {
+        if let Some(base) = base {
             let part = Part { schema: Some(self.entity.schema()), ..Part::default() };
-            inputs.push(Input::Rows(rows::read(files, &path, part)?));
+            inputs.push(Input::Rows(rows::read(files, &base, part)?));
         }
         inputs.extend(changes);
         let mut writer = Writer::tagged(files, &path, tag, self.entity.schema(), None)?;
