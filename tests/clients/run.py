@@ -6,7 +6,7 @@ run.py [situation ..]   (`make clients`; needs network once, python3, node and n
 Installs the official Python and Node clients and the Singer tap, unchanged and at fixed versions, below
 ~/.cache/tidegate/clients. For each situation: serves a site, syncs it into a new lake, reads it with each client, and
 compares every row by id: version, modification time, whether it is deleted, amounts, number and sum of lines. Exit
-code 1 on any difference. What the tap is known to lose is worked out from our rows, and any other loss is a difference.
+code 1 on any difference, 2 when something does not run. What the tap is known to lose is worked out from our rows, and any other loss is a difference.
 
 Environment: TIDEGATE, a built binary; without it cargo builds one.
 Absent: writes, and real sites.
@@ -33,6 +33,8 @@ ZERO_DECIMAL = set("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF 
 TAP_ABSENT = {"usages", "hosted_pages", "unbilled_charges"}
 TAP_UNFILTERED = {"gifts"}
 TAP_BLIND = {"item_families", "items", "item_prices"}
+# Where rows leave the list for good, so that only a complete scan can tell.
+SCANNED = {"unbilled_charges"}
 # What Chargebee answers for a list of the other catalog.
 INCOMPATIBLE = "configuration_incompatible"
 # Differences of one stream that are printed.
@@ -40,7 +42,7 @@ SHOWN = 5
 # name: (options of `simulate`, days that pass before a second sync)
 SITUATIONS = {
     "catalog v2": ([], 0),
-    "a month later": ([], 30),
+    "a month later": (["--behind", "30d"], 30),
     "catalog v1": (["--catalog", "v1"], 0),
     "rows without updated_at": (["--chaos", "no_updated_at"], 0),
 }
@@ -183,7 +185,7 @@ def held(site, about):
     """id -> what our table says."""
     time = about.get("time", "source_updated_at")
     amounts = list(about.get("money", {}).values())
-    columns = ", ".join(["id", "version", f"{time} as time", "deleted_at", *amounts])
+    columns = ", ".join(["id", "version", f"{time} as time", "deleted_at", "observed_at", *amounts])
     rows, lines = {}, {}
     if parts := about.get("lines"):
         sql = f"select {parts['parent']} as id, count(*) as lines, sum(amount) as amount from {parts['table']} " \
@@ -192,6 +194,7 @@ def held(site, about):
     for row in site.rows(f"select {columns} from {about['table']}"):
         deleted = row["deleted_at"] is not None
         facts = {"version": row["version"], "time": seconds(row["time"]), "deleted": deleted}
+        facts["observed"] = seconds(row["observed_at"])
         facts |= {name: None if row[name] is None else Decimal(row[name]) for name in amounts}
         if parts and not deleted:
             facts["lines"] = lines.get(row["id"], (0, Decimal(0)))
@@ -249,7 +252,13 @@ def compare(client, stream, ours, answer, through):
     said, theirs = answer["said"], answer["rows"]
     late = {key for key, facts in theirs.items() if facts["time"] and facts["time"] > through}
     ours = {key: facts for key, facts in ours.items() if key not in late}
-    here, remarks, ignored = len(ours), [f"{len(late)} newer than the sync"] if late else [], set()
+    remarks = [f"{len(late)} newer than the sync"] if late else []
+    # A scan says nothing of rows that were first seen within its lag; a later one does.
+    fresh = {key for key, facts in ours.items() if key not in theirs and facts["observed"] > through}
+    if stream in SCANNED and fresh:
+        ours = {key: facts for key, facts in ours.items() if key not in fresh}
+        remarks.append(f"{len(fresh)} gone, and too young for a scan to prove it")
+    here, ignored = len(ours), set()
     if client == "tap":
         ignored = tap_ignores(STREAMS[stream], said["fields"])
         if lost := tap_loses(stream, ours, said):
@@ -310,4 +319,8 @@ def main(names):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (RuntimeError, OSError) as error:
+        say(error)
+        sys.exit(2)
