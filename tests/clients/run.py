@@ -253,11 +253,14 @@ def compare(client, stream, ours, answer, through):
     late = {key for key, facts in theirs.items() if facts["time"] and facts["time"] > through}
     ours = {key: facts for key, facts in ours.items() if key not in late}
     remarks = [f"{len(late)} newer than the sync"] if late else []
-    # A scan says nothing of rows that were first seen within its lag; a later one does.
-    fresh = {key for key, facts in ours.items() if key not in theirs and facts["observed"] > through}
-    if stream in SCANNED and fresh:
-        ours = {key: facts for key, facts in ours.items() if key not in fresh}
-        remarks.append(f"{len(fresh)} gone, and too young for a scan to prove it")
+    if stream in SCANNED:
+        absent = {key: facts for key, facts in ours.items() if key not in theirs}
+        # A scan says nothing of rows that were first seen within its lag; a later one does.
+        young = {key for key, facts in absent.items() if facts["observed"] > through}
+        if young:
+            remarks.append(f"{len(young)} gone, and too young for a scan to prove it")
+        agreed = young | {key for key, facts in absent.items() if facts["deleted"]}
+        ours = {key: facts for key, facts in ours.items() if key not in agreed}
     here, ignored = len(ours), set()
     if client == "tap":
         ignored = tap_ignores(STREAMS[stream], said["fields"])
