@@ -180,9 +180,9 @@ fn arguments_arrive_as_typed() {
     };
     assert_eq!((sync.pipelines, sync.streams), (vec!["acme".into(), "beta".into()], vec!["invoices".into()]));
     assert_eq!((sync.strict, sync.max_requests), (true, Some(50)));
-    let Command::Simulate(simulate) =
-        typed("tidegate simulate --port 0 --size customers=500 --chaos throttle,cut_body --advance 30d")
-    else {
+    let Command::Simulate(simulate) = typed(
+        "tidegate simulate --port 0 --size customers=500 --chaos throttle,cut_body --advance 30d --behind 2d",
+    ) else {
         panic!()
     };
     assert_eq!(
@@ -190,6 +190,7 @@ fn arguments_arrive_as_typed() {
         (0, tidegate::sim::world::Size { customers: 500 }, Some(Duration::from_secs(2_592_000)))
     );
     assert_eq!(simulate.chaos, ["throttle", "cut_body"]);
+    assert_eq!(simulate.behind, Some(Duration::from_secs(172_800)));
     let Command::Init(init) =
         typed("tidegate init --name a --set site=x=y --destination postgres:DATABASE_URL")
     else {

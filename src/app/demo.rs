@@ -92,13 +92,13 @@ pub async fn demo(
         knobs: Vec::new(),
         catalog: ProductCatalog::V2,
         advance: None,
+        behind: Some(MONTH),
     };
-    let served = simulate::prepare(order, present.minus(MONTH)).await?;
+    let served = simulate::prepare(order, present).await?;
     let (sim, access) = (Arc::clone(&served.sim), served.access());
     let (down, until) = tokio::sync::oneshot::channel::<()>();
     let site = served.serve(SystemClock, async move { drop(until.await) });
     let story = async {
-        locked(&sim).set_clock(present);
         show(Scene::Serving { url: &access.chargebee_url, customers: CUSTOMERS, dir });
         let project = project(dir, &access)?;
         let done = tell(&project, &sim, present, stop, show).await;

@@ -31,6 +31,8 @@ pub struct Order {
     pub catalog: ProductCatalog,
     /// Time of billing that passes before it serves.
     pub advance: Option<Duration>,
+    /// How long ago the site's present is, so that time can pass in it without leading into the caller's future.
+    pub behind: Option<Duration>,
 }
 
 /// A site that serves once `serve` runs.
@@ -54,13 +56,15 @@ pub struct Access {
     pub billsby_key: &'static str,
 }
 
-/// Makes the world so that its present is `now`, and takes the port.
+/// Makes the world so that its present is `now`, or `behind` it, and takes the port.
 /// Fails `Invalid` when the port is taken.
 pub async fn prepare(order: Order, now: Timestamp) -> Result<Served> {
     let passed = order.advance.unwrap_or_default();
-    let mut sim = Sim::new(order.seed, order.size, now.minus(passed), &order.knobs);
+    let present = now.minus(order.behind.unwrap_or_default());
+    let mut sim = Sim::new(order.seed, order.size, present.minus(passed), &order.knobs);
     sim.set_catalog(order.catalog);
-    sim.advance(now);
+    sim.advance(present);
+    sim.set_clock(now);
     let listener = TcpListener::bind(("127.0.0.1", order.port)).await.map_err(|e| {
         Error::new(Kind::Invalid, "cannot listen")
             .with("port", order.port)

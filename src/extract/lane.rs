@@ -87,7 +87,7 @@ pub(super) struct Accepted {
 /// What moved in the checkpoint; the rest of it stays.
 pub(super) enum Reached {
     Phase(Phase),
-    /// None: it is finished.
+    /// None: every id was asked for.
     Aside(Option<Aside>),
 }
 
@@ -155,8 +155,8 @@ impl Lane {
             work: None,
         })
     }
-    /// A lane beside the live windows. Fails `Invalid` on a snapshot stream, and when single records are asked for and
-    /// the connector does not say how.
+    /// A lane beside the live windows. Fails `Invalid` when single records are asked for and the connector does not say
+    /// how.
     pub(super) fn aside(connector: &Connector, account: &Account, start: AsideStart) -> Result<Self> {
         let AsideStart { stream, mut stored, aside } = start;
         stored.asides.retain(|other| !other.errand.same_kind(&aside.errand));

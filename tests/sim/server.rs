@@ -6,9 +6,12 @@ use std::{
     time::Duration,
 };
 use tidegate::{
+    app::simulate::{Order, prepare},
     sim::{
         Site,
+        chargebee::ProductCatalog,
         server::{Options, serve},
+        world::Size,
     },
     time::{Clock, Timestamp},
 };
@@ -94,6 +97,28 @@ async fn one_port_serves_both_providers_and_the_controls() {
         assert_eq!(status, "HTTP/1.1 200 OK");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_site_that_is_behind_catches_up_with_the_caller_when_its_time_passes() {
+    let month = Duration::from_secs(30 * 86_400);
+    let order = Order {
+        port: 0,
+        seed: 1,
+        size: Size { customers: 20 },
+        knobs: Vec::new(),
+        catalog: ProductCatalog::V2,
+        advance: None,
+        behind: Some(month),
+    };
+    let served = prepare(order, START).await.unwrap();
+    let mut sim = served.sim.lock().unwrap();
+    assert_eq!((sim.world().now(), sim.time(START)), (START.minus(month), START.minus(month)));
+    let invoices = sim.world().invoices().len();
+    let days = ("days".to_owned(), "30".to_owned());
+    assert_eq!(sim.control(START, "advance", &[days]).status, 200);
+    assert_eq!((sim.world().now(), sim.time(START)), (START, START));
+    assert!(sim.world().invoices().len() > invoices);
 }
 
 #[tokio::test]

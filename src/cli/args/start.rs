@@ -62,6 +62,7 @@ pub struct Init {
   tidegate simulate --port 8081 --size customers=500 --advance 30d
   tidegate simulate --chaos all
   tidegate simulate --catalog v1
+  tidegate simulate --behind 30d
 
 It prints the base_url and the key to put into a pipeline file. Equal seeds serve equal records.")]
 pub struct Simulate {
@@ -83,6 +84,9 @@ pub struct Simulate {
     /// Let this much time of billing pass before serving, e.g. 30d
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub advance: Option<Duration>,
+    /// Serve the site as it was so long ago; /_sim/advance brings it on, e.g. 30d
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub behind: Option<Duration>,
 }
 
 /// `INPUT=VALUE`.

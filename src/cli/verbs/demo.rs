@@ -132,6 +132,7 @@ pub(super) async fn simulate(scene: &Scene<'_>, asked: &Simulate) -> Result<Exit
         knobs,
         catalog: asked.catalog,
         advance: asked.advance,
+        behind: asked.behind,
     };
     let served = simulate::prepare(order, SystemClock.now()).await?;
     let (access, address) = (served.access(), served.address);
@@ -151,9 +152,10 @@ pub(super) async fn simulate(scene: &Scene<'_>, asked: &Simulate) -> Result<Exit
              --set base_url={} --destination lake:./lake\n\
              its key:              export ACME_API_KEY={}\n\
              a month passes:       curl -X POST 'http://{address}/_sim/advance?days=30'\n\
+             {:22}(a sync reads up to now: start with --behind 30d, so that the month lies before it)\n\
              troubles end:         curl -X POST 'http://{address}/_sim/quiet'\n\
              Ctrl-C stops.",
-            access.chargebee_url, access.chargebee_key
+            access.chargebee_url, access.chargebee_key, ""
         ));
     }
     let mut stop = scene.stop.clone();
