@@ -97,7 +97,7 @@ pub(super) async fn cost<H: Http, C: Clock>(
             (s.name.clone(), if sampled { grid() } else { Vec::new() })
         })
         .collect();
-    let mut sampled = probe::sample(job, &slices, http, clock).await?;
+    let mut sampled = probe::sample(job, &slices, http, clock).await?.streams;
     let mut streams = Vec::new();
     for stream in &job.streams {
         let found = sampled.remove(&stream.name).unwrap_or_default();

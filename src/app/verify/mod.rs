@@ -113,6 +113,7 @@ fn same_account(pipeline: &Pipeline, other: &Pipeline, job: &Job, others: &Job) 
             ("inputs", texts(job)),
             ("base_url", pipeline.base_url.clone().unwrap_or_default()),
             ("time_zone", pipeline.time_zone.name().to_owned()),
+            ("columns", job.connector.policies.told()),
         ]
     };
     let pairs = facts(pipeline, job).into_iter().zip(facts(other, others));
