@@ -3,6 +3,7 @@ use super::{
     site::{Fixed, Served, reply},
     stage::Stage,
     tables::select,
+    verify::changing,
 };
 use serde_json::{Value, json};
 use tidegate::{
@@ -119,4 +120,60 @@ fn check_says_how_far_the_clocks_are_apart_and_which_rights_are_needed() {
         assert!(found.contains(words) && (found.contains("10 min") || found.contains("9 min")), "{clock}");
         assert!(clock["next"].as_str().unwrap().contains("NTP"), "{clock}");
     }
+}
+
+/// The day 120 days ago, as written in a pipeline file.
+fn start() -> String {
+    let day = SystemClock.now().utc().unwrap() - chrono::TimeDelta::days(120);
+    day.format("%Y-%m-%d").to_string()
+}
+
+#[test]
+fn a_first_load_begins_at_the_start_and_nothing_before_it_is_found_missing() {
+    let (site, sim) = changing(30);
+    let stage = Stage::simulated(&site.chargebee());
+    stage.run(&["sync"]).expect(0);
+    let count = |sql: &str| select(&stage, sql)[0]["n"].as_u64().unwrap();
+    let (old, new) = (
+        format!("select count(*) as n from invoices where issue_date < date '{}'", start()),
+        format!("select count(*) as n from invoices where issue_date > date '{}'", start()),
+    );
+    let (all_old, all_new) = (count(&old), count(&new));
+    let unbilled = count("select count(*) as n from unbilled_charges");
+    assert!(all_old > 10 && all_new > 10, "{all_old} {all_new}");
+
+    std::fs::remove_dir_all(stage.path("lake")).unwrap();
+    stage.edit("destination:", &format!("  start: {}\ndestination:", start()));
+    let plan = stage.run(&["plan", "-o", "json"]).expect(0).json();
+    let what = |stream: &str| {
+        let streams = plan[0]["streams"].as_array().unwrap().clone();
+        streams.iter().find(|s| s["stream"] == stream).unwrap()["what"].as_str().unwrap().to_owned()
+    };
+    assert!(what("invoices").starts_with("first load from 20"), "{}", what("invoices"));
+    assert_eq!(what("unbilled_charges"), "scan of everything, `start` cannot cut it");
+    stage.run(&["sync"]).expect(0);
+    assert_eq!((count(&old), count(&new)), (0, all_new));
+    assert_eq!(count("select count(*) as n from unbilled_charges"), unbilled, "read whole");
+
+    // An older invoice that is read all the same is neither deleted nor too much.
+    stage.run(&["backfill", "acme", "--stream", "invoices", "--ids", &first(&sim), "--yes"]).expect(0);
+    assert_eq!(count(&old), 1);
+    stage.run(&["sweep", "acme", "--stream", "invoices"]).expect(0);
+    assert_eq!(
+        count(&format!("{old} and deleted_at is null")),
+        1,
+        "what a sweep does not ask for is not gone"
+    );
+    let verified = stage.run(&["verify", "acme", "--source", "--yes", "-o", "json"]).expect(0).json();
+    assert_eq!(verified[0]["equal"].as_bool().or(verified["equal"].as_bool()), Some(true));
+    let proven = stage.run(&["prove", "-o", "json"]).expect(0).json();
+    assert_eq!(proven[0]["not_judged"], json!(["S3", "C1", "C4"]));
+    stage.edit(&format!("  start: {}\n", start()), "");
+    stage.run(&["prove"]).expect(5);
+}
+
+fn first(sim: &std::sync::Mutex<tidegate::sim::Sim>) -> String {
+    use tidegate::sim::world::model::Row;
+    let sim = sim.lock().unwrap();
+    sim.world().id(Row::Invoice(sim.world().invoices().at(0).unwrap())).to_owned()
 }
