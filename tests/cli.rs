@@ -1,4 +1,5 @@
 //! The real binary against a provider behind a real socket.
+mod control;
 mod database;
 mod exits;
 mod faces;

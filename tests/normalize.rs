@@ -8,7 +8,7 @@ use bytes::Bytes;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tidegate::{
     decode::{Records, Struct},
-    entity::{Column, ColumnType, Entity, OnBad, Parent},
+    entity::{Column, ColumnType, Entity, OnBad, Parent, Policies, Policy, pseudonym},
     id::{ConnectionId, Owner, TenantId},
     manifest::{
         Auth, Budget, Connector, Cursor, Feed, MinorUnits, PageSize, Paging, Probe, Stream, Template,
@@ -83,6 +83,8 @@ fn connector(feeds: Vec<(Arc<Entity>, &str)>) -> (Connector, Arc<Stream>) {
         feeds: feeds.into_iter().map(feed).collect(),
     });
     let connector = Connector {
+        policies: Policies::default(),
+        rights: None,
         name: "invented".into(),
         title: "Invented".into(),
         hash: "h".into(),
@@ -310,4 +312,84 @@ async fn a_child_without_its_parent_is_out_of_place() {
         .run(&facts(), &records(&[("a", 1, Some("EUR"), &[1])]))
         .await;
     assert_eq!(out.unwrap().rejects[0].rule, "foreign_child");
+}
+
+/// The same mappings with policies.
+async fn hidden(policies: &[(&str, &str, Policy)], bills: &[Bill<'_>], bodies: &[&str]) -> Normalized {
+    let main = "select _row, id, local_date(at, _zone) as issued, minor(total, currency) as total, case when currency <> 'JPY' then currency end as note from bills";
+    let (connector, stream) = connector(vec![(self::bills(), main), (lines(), LINES)]);
+    let mut all = Policies::default();
+    policies.iter().for_each(|(table, column, policy)| all.set(table, column, *policy));
+    let mut records = records(bills);
+    records.body_hash = bodies.iter().map(|b| twox_hash::XxHash3_128::oneshot(b.as_bytes()) as u64).collect();
+    let normalizer = Normalizer::new(&connector.hiding(all), &stream, &records.batch.schema()).await.unwrap();
+    normalizer.run(&facts(), &records).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_hash_covers_what_is_stored_and_no_byte_of_what_is_hidden() {
+    let drop = [("bills", "note", Policy::Drop)];
+    fn one<'a>(currency: &'a str, items: &'a [i64]) -> [Bill<'a>; 1] {
+        [("a", 5, Some(currency), items)]
+    }
+    let hashes = |n: Normalized| {
+        let rows = n.rows.unwrap();
+        (ints(&rows.main, "row_hash"), ints(&rows.children[0].1, "row_hash"))
+    };
+    let eur = hashes(hidden(&drop, &one("EUR", &[3, 2]), &["x"]).await);
+    let usd = hashes(hidden(&drop, &one("USD", &[3, 2]), &["y"]).await);
+    assert_eq!(eur, usd, "only what is hidden differs");
+    let line = hashes(hidden(&drop, &one("EUR", &[3, 4]), &["x"]).await);
+    assert_ne!(eur.0, line.0, "an equal hash means equal children");
+    let fewer = hashes(hidden(&drop, &one("EUR", &[3]), &["x"]).await);
+    assert_ne!(eur.0, fewer.0);
+    let (kept, body) = (
+        hashes(hidden(&[], &one("EUR", &[]), &["x"]).await),
+        hashes(hidden(&[], &one("EUR", &[]), &["y"]).await),
+    );
+    assert_ne!(kept.0, body.0, "without policies the bytes count");
+    let hash = [("bills", "note", Policy::Hash)];
+    let (eur, usd) = (
+        hashes(hidden(&hash, &one("EUR", &[]), &["x"]).await),
+        hashes(hidden(&hash, &one("USD", &[]), &["x"]).await),
+    );
+    assert_ne!(eur.0, usd.0, "another value is another pseudonym");
+}
+
+#[tokio::test]
+async fn a_hash_of_a_value_is_the_same_in_every_table_of_a_tenant_and_another_in_another_tenant() {
+    let tenant = |name| TenantId::parse(name).unwrap();
+    let out = hidden(
+        &[("bills", "note", Policy::Hash)],
+        &[("a", 5, Some("EUR"), &[]), ("b", 5, Some("JPY"), &[])],
+        &["", ""],
+    );
+    let main = out.await.rows.unwrap().main;
+    let notes: Vec<Option<&str>> = main["note"].as_string::<i32>().iter().collect();
+    assert_eq!(notes, [Some(pseudonym(&tenant("t"), b"EUR").as_str()), None], "nothing stays nothing");
+    // SHA-256 of the three parts, each behind its length: reproduced with another implementation.
+    assert_eq!(pseudonym(&tenant("t"), b"EUR"), "7615e3687d47f85009b497af6aad73d9");
+    assert_ne!(pseudonym(&tenant("t"), b"EUR"), pseudonym(&tenant("u"), b"EUR"));
+    assert_ne!(
+        pseudonym(&tenant("t"), b"xEUR"),
+        pseudonym(&tenant("tx"), b"EUR"),
+        "parts do not run together"
+    );
+}
+
+#[tokio::test]
+async fn a_misfit_in_a_hidden_column_repeats_no_value() {
+    let main = "select _row, id, 1234.5 as rank from bills";
+    let (connector, stream) = connector(vec![(bills(), main), (lines(), LINES)]);
+    for (policy, expected) in [(Policy::Keep, 1), (Policy::Hash, 1), (Policy::Drop, 0)] {
+        let mut policies = Policies::default();
+        policies.set("bills", "rank", policy);
+        let records = records(&[("a", 5, Some("EUR"), &[])]);
+        let connector = connector.clone().hiding(policies);
+        let normalizer = Normalizer::new(&connector, &stream, &records.batch.schema()).await.unwrap();
+        let out = normalizer.run(&facts(), &records).await.unwrap();
+        assert_eq!(out.issues.len(), expected, "{:?}", out.issues);
+        let told = out.issues.iter().any(|i| i.message.contains("1234.5"));
+        assert_eq!(told, policy == Policy::Keep, "{:?}", out.issues);
+    }
 }

@@ -4,10 +4,11 @@ use super::{
     project::{Narrow, Project},
 };
 use crate::{
-    error::{Error, Kind},
+    error::{Error, Kind, Result},
     http::{Client, Limits},
-    load::Destination,
+    load::{Destination, Opened},
     manifest::Connector,
+    pipeline::Pipeline,
     sync::Normalizers,
     time::SystemClock,
 };
@@ -25,7 +26,7 @@ pub struct Finding {
     pub ok: bool,
     /// What was found.
     pub found: String,
-    /// What to do, when it is not right.
+    /// What to do; a finding that is right and has this is a warning.
     pub next: Option<String>,
     /// Decides the exit code.
     #[serde(skip)]
@@ -61,18 +62,18 @@ pub async fn check(project: &Project, name: &str) -> Vec<Finding> {
     };
     match sampled {
         Err(e) => findings.wrong("provider", &e),
-        Ok(sampled) => findings.streams(sampled),
+        Ok(sampled) => {
+            findings.streams(sampled.streams);
+            findings.clock(sampled.skew, &job.streams);
+        }
     }
-    let reached = match project.store(&pipeline).await {
-        Ok(mut store) => match store.peek(&pipeline.owner).await {
-            Ok(opened) => store.writable().await.map(|what| (what, opened)),
-            Err(e) => Err(e),
-        },
-        Err(e) => Err(e),
-    };
+    findings.rights(&job.connector);
+    let reached = reached(project, &pipeline).await;
+    let runs = reached.as_ref().map_or(&[][..], |(_, _, runs)| runs);
+    findings.columns(&pipeline, &job.connector, super::status::current(runs, &job.connector, &pipeline));
     match reached {
-        Ok((what, None)) => findings.right("destination", format!("{what}; nothing synced yet")),
-        Ok((what, Some(opened))) => {
+        Ok((what, None, _)) => findings.right("destination", format!("{what}; nothing synced yet")),
+        Ok((what, Some(opened), _)) => {
             findings.right("destination", format!("{what}; {} commits so far", opened.commit_no))
         }
         Err(e) => findings.wrong("destination", &e),
@@ -80,11 +81,23 @@ pub async fn check(project: &Project, name: &str) -> Vec<Finding> {
     findings.all
 }
 
+/// What the destination is, what it holds, and the last run.
+async fn reached(
+    project: &Project,
+    pipeline: &Pipeline,
+) -> Result<(String, Option<Opened>, Vec<serde_json::Value>)> {
+    let mut store = project.store(pipeline).await?;
+    let opened = store.peek(&pipeline.owner).await?;
+    let what = store.writable().await?;
+    let runs = if opened.is_some() { store.runs(&pipeline.owner, 1).await? } else { Vec::new() };
+    Ok((what, opened, runs))
+}
+
 fn names(streams: &[std::sync::Arc<crate::manifest::Stream>]) -> String {
     streams.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-async fn plan_mappings(connector: &Connector) -> crate::error::Result<()> {
+async fn plan_mappings(connector: &Connector) -> Result<()> {
     let normalizers = Normalizers::default();
     for stream in &connector.streams {
         normalizers.get(connector, stream).await?;
@@ -92,15 +105,21 @@ async fn plan_mappings(connector: &Connector) -> crate::error::Result<()> {
     Ok(())
 }
 
-struct Findings {
+/// What was found of one pipeline so far.
+pub(super) struct Findings {
     pipeline: String,
     all: Vec<Finding>,
 }
 
 impl Findings {
-    fn right(&mut self, what: &str, found: String) {
+    pub(super) fn right(&mut self, what: &str, found: String) {
         let pipeline = self.pipeline.clone();
         self.all.push(Finding { pipeline, what: what.into(), ok: true, found, next: None, kind: None });
+    }
+    /// Nothing is wrong, and yet there is something to do.
+    pub(super) fn warned(&mut self, what: &str, found: String, next: String) {
+        let pipeline = self.pipeline.clone();
+        self.all.push(Finding { pipeline, what: what.into(), ok: true, found, next: Some(next), kind: None });
     }
     /// Streams that are wrong for the same reason are one finding.
     fn streams(&mut self, sampled: BTreeMap<String, probe::Sampled>) {

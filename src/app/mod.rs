@@ -1,6 +1,7 @@
 //! What can be asked of tidegate: one module per verb, each answering plain data.
 //!
 //! Absent on purpose: parsing of arguments and printing (`cli`).
+mod advice;
 pub mod check;
 pub mod connectors;
 pub mod demo;
@@ -8,6 +9,7 @@ pub mod demo;
 pub mod export;
 pub mod init;
 pub mod plan;
+mod policies;
 mod probe;
 pub mod project;
 mod promotions;
@@ -20,6 +22,7 @@ pub mod report;
 pub mod run;
 pub mod schema;
 pub mod simulate;
+mod skew;
 
 pub mod state;
 pub mod status;

@@ -28,7 +28,7 @@ const SAMPLED_DAYS: u64 = 5 * 365;
 pub struct StreamPlan {
     /// Stream.
     pub stream: String,
-    /// `first load`, `window from ..`, `scan`.
+    /// `first load`, `first load from ..`, `changes since ..`, `scan of everything`.
     pub what: String,
     /// Records, about; None: cannot be told before it is read.
     pub records: Option<u64>,
@@ -97,7 +97,7 @@ pub(super) async fn cost<H: Http, C: Clock>(
             (s.name.clone(), if sampled { grid() } else { Vec::new() })
         })
         .collect();
-    let mut sampled = probe::sample(job, &slices, http, clock).await?;
+    let mut sampled = probe::sample(job, &slices, http, clock).await?.streams;
     let mut streams = Vec::new();
     for stream in &job.streams {
         let found = sampled.remove(&stream.name).unwrap_or_default();
@@ -105,7 +105,8 @@ pub(super) async fn cost<H: Http, C: Clock>(
             continue;
         }
         let slices = slices.get(&stream.name).map_or(&[][..], Vec::as_slice);
-        streams.push(estimate(stream, &found, slices, read.get(&stream.name).copied()));
+        let what = what(stream, read.get(&stream.name).copied(), job.options.start);
+        streams.push(estimate(stream, &found, slices, read.get(&stream.name).copied(), what));
     }
     let requests = 1 + streams.iter().filter_map(|s| s.requests).sum::<u64>();
     let budget = &job.connector.budget;
@@ -133,7 +134,27 @@ fn grid(start: Option<Timestamp>, now: Timestamp) -> Vec<Slice> {
     (0..SAMPLES).map(slice).collect()
 }
 
-fn estimate(stream: &Stream, found: &Sampled, slices: &[Slice], watermark: Option<Timestamp>) -> StreamPlan {
+/// What is read of a stream. `start` cuts a first load by a field that never changes; a stream without one is read whole.
+fn what(stream: &Stream, watermark: Option<Timestamp>, start: Option<Timestamp>) -> String {
+    match (&stream.cursor, watermark, start) {
+        (Cursor::Snapshot { .. }, _, None) => "scan of everything".to_owned(),
+        (Cursor::Snapshot { .. }, _, Some(_)) => "scan of everything, `start` cannot cut it".to_owned(),
+        (Cursor::Window { .. }, Some(read), _) => format!("changes since {read}"),
+        (Cursor::Window { .. }, None, None) => "first load".to_owned(),
+        (Cursor::Window { slices: Some(_), .. }, None, Some(start)) => format!("first load from {start}"),
+        (Cursor::Window { slices: None, .. }, None, Some(_)) => {
+            "first load, whole: `start` cannot cut it".to_owned()
+        }
+    }
+}
+
+fn estimate(
+    stream: &Stream,
+    found: &Sampled,
+    slices: &[Slice],
+    watermark: Option<Timestamp>,
+    what: String,
+) -> StreamPlan {
     let size = match &stream.paging {
         Paging::Token { size, .. } | Paging::PageNumber { size, .. } => u64::from(size.value.max(1)),
     };
@@ -141,11 +162,6 @@ fn estimate(stream: &Stream, found: &Sampled, slices: &[Slice], watermark: Optio
     let bytes_seen: u64 = found.pages.iter().map(|p| p.body.len() as u64).sum();
     let stated = found.pages.iter().find_map(|p| p.total);
     let whole = found.pages.len() == 1 && found.pages.iter().all(|p| p.next.is_none() && stated.is_none());
-    let what = match (&stream.cursor, watermark) {
-        (Cursor::Snapshot { .. }, _) => "scan of everything".to_owned(),
-        (Cursor::Window { .. }, None) => "first load".to_owned(),
-        (Cursor::Window { .. }, Some(t)) => format!("changes since {t}"),
-    };
     let incremental = watermark.is_some() && matches!(stream.cursor, Cursor::Window { .. });
     let records = match stated {
         _ if incremental => None,

@@ -1,4 +1,5 @@
 //! The first page of each slice a stream would be read in: what `check` and `plan` look at. Writes nothing.
+use super::skew::Skew;
 use crate::{
     checkpoint::{Checkpoint, Phase, Slice},
     decode::Page,
@@ -26,6 +27,14 @@ pub(super) struct Sampled {
     pub(super) not_offered: Option<String>,
 }
 
+/// What the provider answered.
+pub(super) struct Sample {
+    /// Per stream.
+    pub(super) streams: BTreeMap<String, Sampled>,
+    /// How far our clock is from the provider's, when the probe's answer tells.
+    pub(super) skew: Option<Skew>,
+}
+
 /// Asks each stream for the first page of each of these slices (one without bounds, when there are none).
 /// Fails for what concerns all streams: inputs, templates.
 pub(super) async fn sample<H: Http, C: Clock>(
@@ -33,7 +42,7 @@ pub(super) async fn sample<H: Http, C: Clock>(
     slices: &BTreeMap<String, Vec<Slice>>,
     http: &H,
     clock: &C,
-) -> Result<BTreeMap<String, Sampled>> {
+) -> Result<Sample> {
     let limits = Limits { tries: TRIES, ..job.options.limits.clone() };
     let options = Options { slices: false, limits, ..job.options.clone() };
     let setup = Setup {
@@ -54,11 +63,13 @@ pub(super) async fn sample<H: Http, C: Clock>(
     let wanted = |stream: &str| slices.get(stream).map_or(1, |s| s.len().max(1));
     let mut sampled: BTreeMap<String, Sampled> =
         job.streams.iter().map(|s| (s.name.clone(), Sampled::default())).collect();
+    let mut skew = None;
     let mut flights = FuturesUnordered::new();
     loop {
         match machine.step(clock.now()) {
-            Step::Send { ticket, request, .. } => {
-                flights.push(async move { (ticket, http.send(request).await) })
+            Step::Send { ticket, stream, request } => {
+                let probe = stream.is_none().then(|| clock.now());
+                flights.push(async move { (ticket, probe, http.send(request).await) })
             }
             Step::Emit(emitted) => {
                 let found = sampled.entry(emitted.stream.clone()).or_default();
@@ -68,11 +79,15 @@ pub(super) async fn sample<H: Http, C: Clock>(
             Step::NotOffered { stream, why } => sampled.entry(stream).or_default().not_offered = Some(why),
             Step::WaitUntil(t) if flights.is_empty() => clock.sleep_until(t).await,
             Step::WaitUntil(_) | Step::Idle => {
-                if let Some((ticket, answer)) = flights.next().await {
-                    machine.reply(ticket, clock.now(), answer);
+                if let Some((ticket, probe, answer)) = flights.next().await {
+                    let now = clock.now();
+                    if let (Some(sent), Ok(response)) = (probe, &answer) {
+                        skew = Skew::of(sent, now, response);
+                    }
+                    machine.reply(ticket, now, answer);
                 }
             }
-            Step::Done => return Ok(sampled),
+            Step::Done => return Ok(Sample { streams: sampled, skew }),
         }
         let settled = |s: &Sampled| s.error.is_some() || s.not_offered.is_some();
         if sampled.iter().all(|(name, s)| settled(s) || s.pages.len() >= wanted(name)) {

@@ -1,5 +1,5 @@
 //! A project folder: its pipelines, its connectors, its environment.
-use super::store::Store;
+use super::{policies::Personal, store::Store};
 use crate::{
     config::Environment,
     error::{Error, Kind, Result},
@@ -103,14 +103,16 @@ impl Project {
         all.iter().map(|name| self.pipeline(name)).collect()
     }
 
-    /// The pipeline's connector, with the pipeline's own request budget and promoted fields when it has them.
+    /// The pipeline's connector, with the pipeline's own request budget, promoted fields and column policies when it
+    /// has them. Fails `Invalid` when a policy is for a column that cannot have one.
     pub fn connector(&self, pipeline: &Pipeline) -> Result<Arc<Connector>> {
         let mut connector = self.catalog.connector(&pipeline.connector)?.feeding(&self.entities(pipeline)?);
         if let Some(requests) = pipeline.limits.requests_per_minute {
             connector.budget.requests = requests;
             connector.budget.per = Duration::from_secs(60);
         }
-        Ok(Arc::new(connector))
+        let policies = Personal::of(&connector).policies(pipeline)?;
+        Ok(Arc::new(connector.hiding(policies)))
     }
 
     /// Everything that a sync of the pipeline needs. Fails `Invalid` for a missing variable or unknown stream.

@@ -94,6 +94,9 @@ const REFERENCES: [(&str, &str, &str); 12] = [
     ("refunds", "invoice_id", "invoices"),
 ];
 
+/// Rules that hold only where all documents are there: with a `start`, an older one may be named or be part of a sum.
+const NEED_ALL: [&str; 3] = ["S3", "C1", "C4"];
+
 /// What a proof found.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Proven {
@@ -109,6 +112,8 @@ pub struct Proven {
     pub resolved: Vec<StoredIssue>,
     /// Values that became NULL and still are.
     pub values: Vec<StoredIssue>,
+    /// Rules that say nothing here, because the pipeline has a `start`.
+    pub not_judged: Vec<&'static str>,
     /// Records in quarantine: what they would have said is missing, and rules may show it.
     pub quarantined: u64,
 }
@@ -152,7 +157,10 @@ async fn settled<C: Clock>(
     clock: &C,
 ) -> Result<Proven> {
     let questions = questions(fed, &|entity| reader.history(entity));
-    let Answers { found, cut, follows } = findings(reader, &questions, &pipeline.owner).await?;
+    let Answers { mut found, mut cut, follows } = findings(reader, &questions, &pipeline.owner).await?;
+    let not_judged = if pipeline.start.is_some() { NEED_ALL.to_vec() } else { Vec::new() };
+    found.retain(|issue| !not_judged.contains(&issue.rule.as_str()));
+    cut.extend(not_judged.iter().map(|rule| format!("'{rule}'")));
     let stored = store.issues(&pipeline.owner).await?;
     let now = clock.now();
     let keys: BTreeSet<_> = found.iter().map(StoredIssue::key).collect();
@@ -166,6 +174,7 @@ async fn settled<C: Clock>(
         new: keys.iter().filter(|key| !known.contains_key(*key)).count(),
         resolved: Vec::new(),
         values: Vec::new(),
+        not_judged,
         quarantined: store.rejects(&pipeline.owner).await?.len() as u64,
     };
     for issue in found {

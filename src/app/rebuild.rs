@@ -1,7 +1,7 @@
 //! `tidegate rebuild`: tables again from the stored bodies, aside, then swapped in.
 use super::project::{Narrow, Project};
 use crate::{
-    error::Result,
+    error::{Error, Kind, Result},
     load::Destination,
     pipeline::Pipeline,
     sync::{self, Normalizers, Rebuilt},
@@ -9,6 +9,7 @@ use crate::{
 };
 
 /// Rebuilds the tables of these streams (all: none given); with `apply` false it only tells the difference.
+/// Fails `Invalid` for a pipeline with `raw: drop`: rows that it stored have no body, or only an older one.
 pub async fn rebuild(
     project: &Project,
     pipeline: &Pipeline,
@@ -16,6 +17,12 @@ pub async fn rebuild(
     apply: bool,
     normalizers: &Normalizers,
 ) -> Result<Vec<Rebuilt>> {
+    if !pipeline.raw_keep {
+        return Err(Error::new(Kind::Invalid, "rows without stored bodies would be lost")
+            .with("pipeline", &pipeline.name)
+            .with("raw", "drop")
+            .hint(super::status::renewal(pipeline)));
+    }
     let narrow = Narrow { streams: streams.to_vec(), requests_max: None };
     let job = project.job(pipeline, &narrow)?;
     let mut store = project.store(pipeline).await?;

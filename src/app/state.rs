@@ -5,6 +5,7 @@ use crate::{
     error::{Error, Kind, Result},
     load::{Destination, Opened},
     pipeline::Pipeline,
+    time::{Clock, SystemClock},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -44,7 +45,8 @@ fn missing(pipeline: &Pipeline, stream: &str, opened: &Opened) -> Error {
     error.hint(format!("there are checkpoints of: {}", known.join(", ")))
 }
 
-/// Forgets how far these streams are read (all: none given). Returns the streams that were reset.
+/// Forgets how far these streams are read (all: none given). Returns the streams that were reset. When it is all of
+/// them, the next sync makes all rows anew, so what they were made with is forgotten too.
 pub async fn reset(project: &Project, pipeline: &Pipeline, streams: &[String]) -> Result<Vec<String>> {
     let mut store = project.store(pipeline).await?;
     let opened = store.open(&pipeline.owner, &project.entities(pipeline)?).await?;
@@ -56,6 +58,10 @@ pub async fn reset(project: &Project, pipeline: &Pipeline, streams: &[String]) -
             if streams.is_empty() { opened.checkpoints.keys().cloned().collect() } else { streams.to_vec() };
         for stream in &chosen {
             store.set_checkpoint(stream, None).await?;
+        }
+        if streams.is_empty() {
+            let run = serde_json::json!({ "status": "reset", "finished": SystemClock.now() });
+            store.record_run(&run).await?;
         }
         Ok(chosen)
     };

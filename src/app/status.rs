@@ -4,7 +4,7 @@ use crate::{
     checkpoint::{Checkpoint, Errand, Phase, Progress},
     error::Result,
     load::Destination,
-    manifest::{Cursor, Stream},
+    manifest::{Connector, Cursor, Stream},
     pipeline::Pipeline,
     sync::summary::StreamSummary,
     time::{Clock, Timestamp},
@@ -18,8 +18,10 @@ pub struct PipelineStatus {
     pub pipeline: String,
     /// Connector.
     pub connector: String,
-    /// False: the mappings changed since the rows were made.
+    /// False: the mappings, the zone or a column's policy changed since the rows were made.
     pub current: bool,
+    /// What makes the rows anew, when they are not current.
+    pub renewal: Option<String>,
     /// Commits so far.
     pub commits: i64,
     /// Records in quarantine.
@@ -105,17 +107,33 @@ pub async fn status<C: Clock>(
             }
         })
         .collect();
-    let made = summaries.first().and_then(|s| s.get("rows_made_with")).and_then(|h| h.as_str());
+    let current = current(&summaries, &connector, pipeline);
     Ok(PipelineStatus {
         pipeline: pipeline.name.clone(),
         connector: connector.name.clone(),
-        current: made.is_none_or(|h| h == crate::sync::made_with(&connector, pipeline.time_zone)),
+        current,
+        renewal: (!current).then(|| renewal(pipeline)),
         commits: opened.commit_no,
         quarantined: rejects,
         next_due: pipeline.schedule.as_ref().and_then(|s| s.next_after(now)),
         streams,
         runs: summaries.into_iter().take(runs).collect(),
     })
+}
+
+/// Whether the rows would be made the same today. `runs`: newest first.
+pub(super) fn current(runs: &[serde_json::Value], connector: &Connector, pipeline: &Pipeline) -> bool {
+    let made = runs.first().and_then(|run| run.get("rows_made_with")?.as_str());
+    made.is_none_or(|made| made == crate::sync::made_with(connector, pipeline.time_zone))
+}
+
+/// The command that makes all current rows anew: from the stored bodies, or by reading everything again.
+pub(super) fn renewal(pipeline: &Pipeline) -> String {
+    let name = &pipeline.name;
+    match pipeline.raw_keep {
+        true => format!("tidegate rebuild {name}"),
+        false => format!("tidegate state reset {name} --all, then tidegate sync {name}"),
+    }
 }
 
 fn measured(stream: &Stream, checkpoint: Option<&Checkpoint>, runs: &[serde_json::Value]) -> Measured {

@@ -2,8 +2,10 @@
 //!
 //! Arrow schema, Postgres DDL and data dictionary all derive from here. Knows nothing of providers.
 mod month;
+mod policy;
 mod raw;
 pub use month::Month;
+pub use policy::{Policies, Policy, pseudonym};
 pub use raw::load;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};

@@ -28,6 +28,7 @@ use crate::{
     wire::Request,
 };
 pub use machine::Machine;
+pub use retry::date;
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 /// Pages of one slice or scan in one run.

@@ -208,7 +208,7 @@ pub(super) fn retry_after(headers: &BTreeMap<String, String>, now: Timestamp) ->
 }
 
 /// The answer's `Date`, when it has a readable one.
-pub(super) fn date(headers: &BTreeMap<String, String>) -> Option<Timestamp> {
+pub fn date(headers: &BTreeMap<String, String>) -> Option<Timestamp> {
     http_date(headers.get("date")?)
 }
 

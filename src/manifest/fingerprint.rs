@@ -1,6 +1,6 @@
 //! Hashes that say whether a connector still means what it meant: for page tokens and for "rebuild due".
 use super::Stream;
-use crate::yaml::File;
+use crate::{entity::Policies, yaml::File};
 use std::{fmt::Write, sync::Arc};
 use twox_hash::XxHash3_128;
 
@@ -33,6 +33,11 @@ pub(super) fn grown(before: &str, streams: &[Arc<Stream>]) -> String {
         .flat_map(|e| e.columns.iter().filter(|c| c.promoted).map(|c| (&e.name, &c.name, c.ty.name())))
         .collect();
     if promoted.is_empty() { before.to_owned() } else { hex(&format!("{before}\0{promoted:?}")) }
+}
+
+/// Of a mapping whose rows are stored under these policies.
+pub(super) fn hidden(before: &str, policies: &Policies) -> String {
+    if policies.is_empty() { before.to_owned() } else { hex(&format!("{before}\0{}", policies.told())) }
 }
 
 fn hex(text: &str) -> String {

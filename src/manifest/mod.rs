@@ -4,6 +4,7 @@
 //! and asking a provider (`extract`).
 mod embedded;
 mod fingerprint;
+mod hide;
 mod keys;
 mod lint;
 mod promote;
@@ -19,7 +20,7 @@ pub use prove::load;
 
 use crate::{
     decode::{Mark, Struct, Told},
-    entity::Entity,
+    entity::{Entity, Policies},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -50,8 +51,12 @@ pub struct Connector {
     pub minor_units: MinorUnits,
     /// A cheap request: `check` uses it, and its `Date` anchors the signpost.
     pub probe: Probe,
+    /// The least that the key must be allowed, and how to see that it is not more.
+    pub rights: Option<String>,
     /// In the order of the file.
     pub streams: Vec<Arc<Stream>>,
+    /// What a pipeline stores of personal data; the connector's own file says nothing of it.
+    pub policies: Policies,
 }
 
 /// Text with `{name}` places.

@@ -7,7 +7,7 @@ use super::{
     raw, stream,
 };
 use crate::{
-    entity::Entity,
+    entity::{Entity, Policies},
     error::Result,
     yaml::{File, Pairs, WordOr, line, suggest},
 };
@@ -45,8 +45,10 @@ pub fn load(
         errors: prover.errors(&raw.errors)?,
         minor_units: prover.minor_units(&raw.minor_units)?,
         probe: Probe { path: prover.path(&raw.probe.path)?, query: prover.query(&raw.probe.query) },
+        rights: raw.rights.clone(),
         streams,
         inputs,
+        policies: Policies::default(),
     })
 }
 

@@ -25,6 +25,7 @@ pub(super) struct Connector {
     pub(super) errors: Vec<Spanned<ErrorRule>>,
     pub(super) minor_units: Spanned<MinorUnits>,
     pub(super) probe: Probe,
+    pub(super) rights: Option<String>,
     pub(super) streams: Pairs<Stream>,
 }
 

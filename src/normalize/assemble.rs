@@ -24,6 +24,8 @@ pub(super) struct Assembly<'a> {
     pub(super) stream: &'a Stream,
     pub(super) facts: &'a Facts,
     pub(super) records: &'a Records,
+    /// Something of the records is not stored as it comes: no hash may cover their bytes.
+    pub(super) hides: bool,
 }
 
 impl Assembly<'_> {
@@ -41,7 +43,7 @@ impl Assembly<'_> {
             let owner_of = owner_of.entry(child.entity.name.as_str()).or_default();
             refuse_strange_children(&id_of, child, owner_of, refused)?;
         }
-        let hashes = self.main_hashes(&main);
+        let hashes = self.main_hashes(&main, &children);
         let (winners, superseded) = self.winners(&main, &hashes, refused)?;
         if winners.is_empty() {
             return Ok((None, superseded));
@@ -108,14 +110,32 @@ impl Assembly<'_> {
             .hint("take `where`, joins and unnest out of it"))
     }
 
-    /// Per row of `main`. Covers the body, so that equal hash means equal children and an equal raw record.
-    fn main_hashes(&self, main: &Table) -> Vec<i64> {
-        let of = |row: &usize| self.records.body_hash.get(*row).copied().unwrap_or(0);
+    /// Per row of `main`. Covers the body, so that equal hash means equal children and an equal raw record; or, where
+    /// values are hidden, what is stored instead: whoever has the hash could test guesses of what the body held.
+    fn main_hashes(&self, main: &Table, children: &[Table]) -> Vec<i64> {
+        let seeds = if self.hides { self.stored_hashes(children) } else { self.records.body_hash.clone() };
+        let of = |row: &usize| seeds.get(*row).copied().unwrap_or(0);
         let mut hashes = RowHashes::new(main.row.iter().map(of));
         hashes.mix(main.row.iter().map(|r| self.records.version.get(*r).copied().map(i64::cast_unsigned)));
         hashes.mix(main.row.iter().map(|r| Some(u64::from(self.is_deleted(*r)))));
         main.columns.iter().for_each(|c| hashes.column(c));
         hashes.finish()
+    }
+
+    /// Per record: its modification time and child rows, in any order, as they are stored.
+    fn stored_hashes(&self, children: &[Table]) -> Vec<u64> {
+        let updated = self.records.updated_at.iter().map(|at| at.map_or(0, |t| t.0.cast_unsigned()));
+        let mut all: Vec<u64> = updated.collect();
+        for (nth, child) in (1_u64..).zip(children) {
+            let mut hashes = RowHashes::new(child.row.iter().map(|_| nth));
+            child.columns.iter().for_each(|c| hashes.column(c));
+            for (row, hash) in child.row.iter().zip(hashes.finish()) {
+                if let Some(sum) = all.get_mut(*row) {
+                    *sum = sum.wrapping_add(hash.cast_unsigned());
+                }
+            }
+        }
+        all
     }
 
     /// Per kept row. Covers the parent's month, so that a child moves with its parent.

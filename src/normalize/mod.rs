@@ -7,6 +7,7 @@ mod cast;
 mod exact;
 mod functions;
 mod hash;
+mod hide;
 mod output;
 mod plan;
 mod promote;
@@ -42,6 +43,8 @@ pub struct Normalizer {
     input: SchemaRef,
     plans: plan::Plans,
     outputs: Vec<Output>,
+    /// Something of the records is not stored as it comes.
+    hides: bool,
 }
 
 /// Rows of one stream's records: a main table and its child tables.
@@ -91,8 +94,11 @@ impl Normalizer {
         let plans =
             plan::Plans::new(&stream.name, Arc::clone(&input), &connector.minor_units, mappings).await?;
         let pairs = stream.feeds.iter().zip(plans.schemas());
-        let outputs = pairs.map(|(feed, schema)| Output::prove(feed, &schema)).collect::<Result<_>>()?;
-        Ok(Self { provider: connector.name.clone(), stream: Arc::clone(stream), input, plans, outputs })
+        let outputs = pairs
+            .map(|(feed, schema)| Output::prove(feed, &schema, &connector.policies))
+            .collect::<Result<_>>()?;
+        let (provider, hides) = (connector.name.clone(), connector.hides(stream));
+        Ok(Self { provider, stream: Arc::clone(stream), input, plans, outputs, hides })
     }
 
     /// Maps every record. Fails only for what is not a record's fault.
@@ -107,9 +113,10 @@ impl Normalizer {
         let mut issues = Vec::new();
         let tables = self.outputs.iter().zip(pieces);
         let tables = tables
-            .map(|(output, batch)| output.cast(&batch, &mut refused, &mut issues))
+            .map(|(output, batch)| output.cast(&batch, &facts.owner.tenant, &mut refused, &mut issues))
             .collect::<Result<_>>()?;
-        let assembly = assemble::Assembly { provider: &self.provider, stream: &self.stream, facts, records };
+        let Self { provider, stream, hides, .. } = self;
+        let assembly = assemble::Assembly { provider, stream, facts, records, hides: *hides };
         let (rows, superseded) = assembly.rows(tables, &mut refused)?;
         let rejects: Vec<Reject> =
             refused.into_iter().filter_map(|(row, why)| assembly.reject(row, why)).collect();

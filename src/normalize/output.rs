@@ -1,9 +1,10 @@
 //! What one mapping answers, proven against its unified table and cast into its columns.
-use super::{Refusal, Refusals, bug, cast, promote};
+use super::{Refusal, Refusals, bug, cast, hide, promote};
 use crate::{
     decode::Issue,
-    entity::{Column, Entity, OnBad},
+    entity::{Column, Entity, OnBad, Policies, Policy},
     error::{Error, Kind, Result},
+    id::TenantId,
     manifest::Feed,
 };
 use arrow::{
@@ -18,6 +19,8 @@ pub(super) struct Output {
     row: usize,
     /// Per own column of the entity; None: the mapping leaves it out, so it is NULL.
     places: Vec<Option<usize>>,
+    /// Per own column of the entity.
+    policies: Vec<Policy>,
 }
 
 /// One mapping's rows as unified columns.
@@ -31,7 +34,7 @@ pub(super) struct Table {
 
 impl Output {
     /// Fails `Invalid` for an unknown column, a type that cannot be cast exactly, a missing `_row`, id or parent id.
-    pub(super) fn prove(feed: &Feed, schema: &Schema) -> Result<Self> {
+    pub(super) fn prove(feed: &Feed, schema: &Schema, policies: &Policies) -> Result<Self> {
         let entity = &feed.entity;
         let wrong = |what: String| {
             Error::new(Kind::Invalid, what).with("file", &feed.file).with("entity", &entity.name)
@@ -73,14 +76,16 @@ impl Output {
                 return Err(wrong(format!("the mapping must select `{needed}`")));
             }
         }
-        Ok(Self { entity: Arc::clone(entity), row, places })
+        let policies = entity.columns.iter().map(|c| policies.of(&entity.name, &c.name)).collect();
+        Ok(Self { entity: Arc::clone(entity), row, places, policies })
     }
 
     /// The rows as unified columns. A value that does not fit refuses its record or becomes NULL with an issue,
-    /// as its column says.
+    /// as its column says. Values are as the columns' policies let them be stored.
     pub(super) fn cast(
         &self,
         batch: &RecordBatch,
+        tenant: &TenantId,
         refused: &mut Refusals,
         issues: &mut Vec<Issue>,
     ) -> Result<Table> {
@@ -89,20 +94,23 @@ impl Output {
             numbers.values().iter().map(|r| usize::try_from(*r).unwrap_or(usize::MAX)).collect::<Vec<_>>();
         let mut columns = Vec::with_capacity(self.places.len());
         let mut misfits = Vec::new();
-        for (column, place) in self.entity.columns.iter().zip(&self.places) {
+        for ((column, place), policy) in self.entity.columns.iter().zip(&self.places).zip(&self.policies) {
             misfits.clear();
             columns.push(match place {
                 Some(place) => cast::column(batch.column(*place), column.ty, &mut misfits),
                 None if column.promoted => self.promoted(column, &columns, &mut misfits),
                 None => new_null_array(&column.ty.arrow(), batch.num_rows()),
             });
+            if *policy == Policy::Drop {
+                continue;
+            }
             for misfit in &misfits {
-                let message = format!(
-                    "found {}, expected {} that fits `{}`",
-                    misfit.found,
-                    column.ty.name(),
-                    column.name
-                );
+                let found = match policy {
+                    Policy::Keep => misfit.found.as_str(),
+                    Policy::Hash | Policy::Drop => "a value that is not shown",
+                };
+                let message =
+                    format!("found {found}, expected {} that fits `{}`", column.ty.name(), column.name);
                 match column.on_bad {
                     OnBad::Reject => {
                         let pointer = format!("{}.{}", self.entity.name, column.name);
@@ -119,6 +127,9 @@ impl Output {
                 }
             }
         }
+        // Last, because promoted columns are taken from the custom fields as they came.
+        let hidden = columns.into_iter().zip(&self.entity.columns).zip(&self.policies);
+        let columns = hidden.map(|((v, c), policy)| hide::column(v, c.ty, *policy, tenant)).collect();
         let table = Table { entity: Arc::clone(&self.entity), row, columns };
         table.refuse_missing_keys(refused);
         Ok(table)

@@ -2,13 +2,14 @@
 //!
 //! Absent on purpose: no value of a secret. A secret is named here (`config::InputSource`) and looked up where it is
 //! used.
+mod personal;
 mod prove;
 mod raw;
 mod told;
 
 use crate::{
     config::{Environment, InputSource, Place},
-    entity::ColumnType,
+    entity::{ColumnType, Policy},
     error::{Error, Kind, Result},
     id::Owner,
     manifest::{Input, InputKind},
@@ -17,7 +18,7 @@ use crate::{
     time::Timestamp,
 };
 use chrono_tz::Tz;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 /// One asked-for sync. Immutable.
 #[derive(Clone, Debug)]
@@ -48,6 +49,31 @@ pub struct Pipeline {
     pub limits: Limits,
     /// Custom fields that are columns of their own.
     pub custom: Vec<Promotion>,
+    /// What is stored of columns with personal data, in the order of the file.
+    pub columns: Vec<ColumnPolicy>,
+}
+
+/// What is stored of a column with personal data.
+#[derive(Clone, Debug)]
+pub struct ColumnPolicy {
+    /// None: every table that has such a column.
+    pub table: Option<String>,
+    /// Its name; whether there is such a column is not checked here.
+    pub column: String,
+    /// What becomes of its values.
+    pub policy: Policy,
+    /// Where it is asked for.
+    pub place: Place,
+}
+
+/// As written: `email` or `customers.email`.
+impl fmt::Display for ColumnPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.table {
+            Some(table) => write!(f, "{table}.{}", self.column),
+            None => f.write_str(&self.column),
+        }
+    }
 }
 
 /// A custom field that is a column of its own.

@@ -1,5 +1,5 @@
 //! From what is written to what is meant: every check of a pipeline file that needs more than its shape.
-use super::{DestinationSpec, Limits, Pipeline, Promotion, is_host_label, name_of, raw, told};
+use super::{DestinationSpec, Limits, Pipeline, Promotion, is_host_label, name_of, personal, raw, told};
 use crate::{
     config::{InputSource, Place},
     entity::ColumnType,
@@ -45,6 +45,7 @@ pub(super) fn prove(file: &str, raw: raw::Raw, inputs: &[Input], streams: &[&str
         start,
         destination: proof.destination(raw.destination)?,
         raw_keep: proof.raw_keep(raw.raw.as_ref())?,
+        columns: personal::columns(file, &raw.columns, raw.raw.as_ref())?,
         limits: proof.limits(raw.limits.as_ref())?,
         custom: proof.custom(&raw.custom)?,
     })

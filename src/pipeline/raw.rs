@@ -19,6 +19,8 @@ pub(super) struct Raw {
     pub(super) limits: Option<Limits>,
     #[serde(default)]
     pub(super) custom: Pairs<Pairs<Spanned<String>>>,
+    #[serde(default)]
+    pub(super) columns: Pairs<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,5 @@
 //! What has arrived of one stream and is not committed yet, and the proof that a scan was complete.
-use super::{Job, Normalizers, normalizers::decoder, sift::Sift};
+use super::{Job, Normalizers, normalizers::decoder, redact::redact, sift::Sift};
 use crate::{
     checkpoint::Checkpoint,
     decode::{Decoder, Reject},
@@ -185,6 +185,7 @@ impl Batcher {
             normalizers.get(&job.connector, &self.stream).await?.run(&job.facts, &records).await?
         };
         rejects.extend(normalized.rejects);
+        redact(job, &self.stream, &mut rejects);
         if let Err(e) = self.guard(read, &rejects, job.reject_share_max) {
             self.give_up();
             return Err(e);

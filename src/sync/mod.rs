@@ -8,6 +8,7 @@ mod normalizers;
 pub mod progress;
 mod rebuild;
 mod record;
+mod redact;
 mod redrive;
 mod repair;
 mod sift;

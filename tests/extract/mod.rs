@@ -99,6 +99,8 @@ fn rule(status: &[u16], class: ErrorClass) -> ErrorRule {
 pub(crate) fn connector() -> Connector {
     let input = |name: &str, kind| Input { name: name.into(), kind, meaning: format!("the {name}") };
     Connector {
+        policies: tidegate::entity::Policies::default(),
+        rights: None,
         name: "fake".into(),
         title: String::new(),
         hash: "h1".into(),

@@ -28,7 +28,8 @@ const NUMBERED: [&str; 2] = ["invoices", "credit_notes"];
 #[derive(Default)]
 struct Known {
     kin: Kin,
-    /// Main rows, by table, that changed after the other side was synced.
+    /// Main rows, by table, that the other side cannot know: they changed after it was synced, or are from before its
+    /// start.
     later: HashMap<String, HashSet<u64>>,
 }
 
@@ -93,6 +94,12 @@ fn changed_after(batch: &RecordBatch, through: Timestamp) -> Result<Vec<u64>> {
 }
 
 impl Tallied {
+    /// These rows, by main table, are left out with their children.
+    pub(super) fn leave_out(&mut self, rows: HashMap<String, HashSet<u64>>) {
+        for (table, keys) in rows {
+            self.known.later.entry(table).or_default().extend(keys);
+        }
+    }
     /// What changed after the syncs on either side is left out on both.
     pub(super) fn share_later(&mut self, other: &mut Self) {
         for (table, keys) in std::mem::take(&mut self.known.later) {

@@ -4,6 +4,7 @@
 //! Both sides are held by their locks while they are read, so that a difference is never a sync in progress. A fresh
 //! read goes into a lake of its own in `.tidegate/verify/`: the stored state of the pipeline is not touched.
 mod compare;
+mod older;
 pub mod report;
 mod tables;
 
@@ -26,7 +27,13 @@ use crate::{
 };
 use compare::{compare, tally};
 use report::{Report, Table};
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 use tables::{Fed, fed};
 
 /// An unfinished fresh read that is older begins anew: rows deleted meanwhile would still be in it.
@@ -90,7 +97,7 @@ pub async fn against(
             return Err(error);
         }
     };
-    let done = both_sides(&mut left, &mut right, &tables, &BTreeMap::new(), order).await;
+    let done = both_sides(&mut left, &mut right, &tables, &BTreeMap::new(), HashMap::new(), order).await;
     left.close().await?;
     right.close().await?;
     let (found, tallied) = done?;
@@ -113,6 +120,7 @@ fn same_account(pipeline: &Pipeline, other: &Pipeline, job: &Job, others: &Job) 
             ("inputs", texts(job)),
             ("base_url", pipeline.base_url.clone().unwrap_or_default()),
             ("time_zone", pipeline.time_zone.name().to_owned()),
+            ("columns", job.connector.policies.told()),
         ]
     };
     let pairs = facts(pipeline, job).into_iter().zip(facts(other, others));
@@ -154,8 +162,8 @@ pub struct Reading<'a, H, C> {
     pub stop: Stop,
 }
 
-/// The destination against the provider, read again from the beginning. What changed at the provider after the last
-/// sync is left out. An interrupted read goes on where it stopped, within a day.
+/// The destination against the provider, read again from the beginning, or from the pipeline's `start`. What changed at
+/// the provider after the last sync is left out, and so is what may be older than the start. An interrupted read goes on where it stopped, within a day.
 /// Fails `Budget` when the requests are used up, and with whatever ends the read.
 pub async fn source<H: Http, C: Clock>(
     project: &Project,
@@ -190,7 +198,14 @@ pub async fn source<H: Http, C: Clock>(
     let read = fresh.open(&pipeline.owner, &job.entities).await?;
     let (mut store, opened) = opened(project, pipeline, &job).await?;
     let through = through(&tables, &opened, &read);
-    let done = both_sides(&mut store, &mut fresh, &tables, &through, order).await;
+    let older = match job.options.start {
+        Some(_) => older::older(&mut store, &mut fresh, &tables, &job.streams).await,
+        None => Ok(HashMap::new()),
+    };
+    let done = match older {
+        Ok(older) => both_sides(&mut store, &mut fresh, &tables, &through, older, order).await,
+        Err(error) => Err(error),
+    };
     store.close().await?;
     fresh.close().await?;
     let (found, tallied) = done?;
@@ -216,10 +231,12 @@ async fn both_sides<A: Destination, B: Destination>(
     right: &mut B,
     tables: &[Fed],
     through: &BTreeMap<String, Timestamp>,
+    older: HashMap<String, HashSet<u64>>,
     order: &Order,
 ) -> Result<(Vec<Table>, compare::Tallied)> {
     let mut here = tally(left, tables, through).await?;
     let mut there = tally(right, tables, through).await?;
+    here.leave_out(older);
     here.share_later(&mut there);
     let found = compare((left, &here), (right, &there), tables, order.ids).await?;
     Ok((found, here))

@@ -38,7 +38,8 @@ pub struct Table {
     pub extra: u64,
     /// Rows that differ.
     pub changed: u64,
-    /// Documents that changed at the source after they were last synced, left out with their children.
+    /// Documents that changed at the source after they were last synced, or may be older than the pipeline's `start`:
+    /// left out with their children.
     pub not_synced_yet: u64,
     /// False: so much differs that not all of it was looked into, and the three counts are lower bounds.
     pub all_looked_into: bool,

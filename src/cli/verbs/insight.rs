@@ -122,6 +122,12 @@ fn told(scene: &Scene<'_>, one: &Proven, ids: usize) -> Result<()> {
             one.quarantined, one.pipeline
         ));
     }
+    if !one.not_judged.is_empty() {
+        scene.out.note(&format!(
+            "not judged, because `start` leaves older documents out: {}",
+            one.not_judged.join(", ")
+        ));
+    }
     if !one.resolved.is_empty() {
         scene.out.note(&format!("{} earlier issues hold again and are resolved", one.resolved.len()));
     }

@@ -46,10 +46,9 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
             scene.out.table(&runs)?;
         }
         lateness(scene, one);
-        if !one.current {
+        if let Some(renewal) = &one.renewal {
             scene.out.note(&format!(
-                "the mappings changed since these rows were made: tidegate rebuild {}",
-                one.pipeline
+                "the mappings or column policies changed since these rows were made: {renewal}"
             ));
         }
         if one.quarantined > 0 {

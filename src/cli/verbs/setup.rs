@@ -56,7 +56,11 @@ pub(super) async fn check(scene: &Scene<'_>, asked: &Names) -> Result<Exit> {
     }
     let mut table = Table::new().text("pipeline").text("checked").text("").text("found");
     for finding in &all {
-        let mark = if finding.ok { scene.out.data.green("ok") } else { scene.out.data.red("wrong") };
+        let mark = match (finding.ok, &finding.next) {
+            (true, None) => scene.out.data.green("ok"),
+            (true, Some(_)) => scene.out.data.yellow("warning"),
+            (false, _) => scene.out.data.red("wrong"),
+        };
         table.row(vec![finding.pipeline.clone(), finding.what.clone(), mark, finding.found.clone()]);
     }
     scene.out.table(&table)?;
