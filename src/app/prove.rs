@@ -157,10 +157,9 @@ async fn settled<C: Clock>(
     clock: &C,
 ) -> Result<Proven> {
     let questions = questions(fed, &|entity| reader.history(entity));
-    let Answers { mut found, mut cut, follows } = findings(reader, &questions, &pipeline.owner).await?;
+    let Answers { mut found, cut, follows } = findings(reader, &questions, &pipeline.owner).await?;
     let not_judged = if pipeline.start.is_some() { NEED_ALL.to_vec() } else { Vec::new() };
     found.retain(|issue| !not_judged.contains(&issue.rule.as_str()));
-    cut.extend(not_judged.iter().map(|rule| format!("'{rule}'")));
     let stored = store.issues(&pipeline.owner).await?;
     let now = clock.now();
     let keys: BTreeSet<_> = found.iter().map(StoredIssue::key).collect();
@@ -182,14 +181,15 @@ async fn settled<C: Clock>(
         proven.findings.push(StoredIssue { first_seen, ..issue });
     }
     for (key, issue) in known {
-        let asked = |all: &[String]| all.iter().any(|sql| sql.contains(&format!("'{}'", issue.rule)));
         let holds = if !fed.iter().any(|entity| entity.name == issue.entity) {
             false
         } else if issue.is_value() {
             !still.contains(&key)
         } else {
             // What was not asked, or not to the end, is not known to hold again.
-            asked(&questions) && !asked(&cut) && !keys.contains(&key) && !follows.contains(&key)
+            let whole =
+                answered(&issue.rule, &questions, &cut) && !proven.not_judged.contains(&issue.rule.as_str());
+            whole && !keys.contains(&key) && !follows.contains(&key)
         };
         match (holds, issue.is_value()) {
             (true, _) => proven.resolved.push(StoredIssue { resolved_at: Some(now), ..issue.clone() }),
@@ -200,6 +200,18 @@ async fn settled<C: Clock>(
     let changed = proven.findings.iter().chain(&proven.resolved).cloned().collect();
     store.settle_issues(changed).await?;
     Ok(proven)
+}
+
+/// Whether a rule was asked and its answer read to the end. A question names its rules, or leaves that to a model.
+fn answered(rule: &str, questions: &[String], cut: &[String]) -> bool {
+    let literal = format!("'{rule}'");
+    let named = |all: &[String]| all.iter().any(|sql| sql.contains(&literal));
+    let ours = PROOFS.iter().map(|(sql, _)| *sql).chain([PARENTS, KEYS, HISTORY]);
+    if ours.into_iter().any(|sql| sql.contains(&literal)) {
+        named(questions) && !named(cut)
+    } else {
+        cut.is_empty()
+    }
 }
 
 /// The tables that the pipeline's streams feed, children as they hang on their parents: a table fed by two streams
