@@ -57,6 +57,21 @@ fn a_sweep_within_a_budget_is_7_until_it_is_through() {
 }
 
 #[test]
+fn an_imported_state_begins_its_sweep_anew() {
+    // What the first part of a sweep saw is not in the file, and rows it saw would be taken for deleted.
+    let site = Served::company(60);
+    let stage = Stage::simulated(&site.chargebee());
+    stage.run(&["sync"]).expect(0);
+    stage.run(&["sweep", "acme", "--max-requests", "8"]).expect(7);
+    let state = stage.run(&["state", "export", "acme"]).expect(0).out;
+    assert!(state.contains("asides"), "a sweep is under way: {state}");
+    stage.write("state.json", &state);
+    stage.run(&["state", "import", "acme", "state.json", "--yes"]).expect(0);
+    let status = stage.run(&["status"]).expect(0).out;
+    assert!(!status.contains("in the middle of a sweep"), "{status}");
+}
+
+#[test]
 fn a_sweep_in_which_one_stream_fails_is_4_and_the_next_one_reads_only_that_stream() {
     // Pain 19: one bad stream kills all, or failure is called success.
     let site = Served::company(20);

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 use tidegate::{
-    checkpoint::{Checkpoint, Errand},
+    checkpoint::{Aside, Checkpoint, Errand, Phase},
     error::Kind,
     load::{
         Destination,
@@ -322,6 +322,25 @@ async fn ids_are_retrieved_one_by_one_and_those_the_provider_does_not_have_are_t
     let invoices = &done.summary.streams[0];
     assert_eq!((invoices.requests, invoices.changed, &invoices.absent), (2, 1, &vec![ids[1].clone()]));
     assert_eq!(checkpoints(story.memory()).await, before);
+}
+
+#[test]
+fn ids_go_on_only_from_the_same_list() {
+    let ids = |asked: &[&str], left: &[&str]| {
+        let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+        Errand::Ids { asked: owned(asked), left: owned(left) }
+    };
+    let begun = Aside {
+        errand: ids(&["a", "b", "c"], &["c"]),
+        connector_hash: "h".into(),
+        started: START,
+        slices: Vec::new(),
+    };
+    let live = Checkpoint::new("h", Phase::Snapshot { complete: None });
+    let stored = Checkpoint { asides: vec![begun.clone()], ..live };
+    assert_eq!(stored.aside(&ids(&["a", "b", "c"], &["a", "b", "c"])), Some(&begun));
+    assert_eq!(stored.aside(&ids(&["c", "d"], &["c", "d"])), None, "d was never asked for");
+    assert_eq!(stored.aside(&ids(&["a", "c"], &["a", "c"])), None, "a is wanted again");
 }
 
 #[tokio::test]
