@@ -22,6 +22,7 @@ use tidegate::{
     },
     sim::{
         Sim,
+        chaos::Knob,
         world::{Size, World},
     },
     sync::{Job, summary::Status},
@@ -121,6 +122,27 @@ async fn hidden_columns_are_hidden_in_rows_and_history_in_a_lake() {
 async fn hidden_columns_are_hidden_in_rows_and_history_in_postgres() {
     let database = Database::new().await;
     Stage::new().hides(async || Postgres::connect(&database.secret()).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_hidden_record_leaves_quarantine_when_a_later_state_of_it_fits() {
+    let stage = Stage::new();
+    let hidden = job(&stage.bench, true);
+    let store = Arc::new(Mutex::new(Store::default()));
+    stage.sim.lock().unwrap().set_knobs(1, &[Knob::WrongTypes(200)]);
+    stage.sync(&hidden, Memory::new(Arc::clone(&store))).await;
+    let rejects = Memory::new(Arc::clone(&store)).rejects(&owner()).await.unwrap();
+    assert!(!rejects.is_empty());
+    let kept = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).unwrap();
+    for stored in &rejects {
+        let kept = kept(&stored.reject.body);
+        let fields: BTreeSet<&str> = kept.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(fields, ["body_not_kept", "resource_version"].into(), "nothing of what it says");
+    }
+    stage.sim.lock().unwrap().quiet(tidegate::time::Clock::now(&stage.clock));
+    stage.clock.pass(Duration::from_secs(3_600));
+    stage.sync(&hidden, Memory::new(Arc::clone(&store))).await;
+    assert_eq!(Memory::new(store).rejects(&owner()).await.unwrap().len(), 0);
 }
 
 fn project(end: &str) -> tempfile::TempDir {

@@ -29,3 +29,4 @@ pub mod status;
 pub mod store;
 pub mod sync;
 pub mod verify;
+pub mod working;

@@ -134,7 +134,8 @@ fn grid(start: Option<Timestamp>, now: Timestamp) -> Vec<Slice> {
     (0..SAMPLES).map(slice).collect()
 }
 
-/// What is read of a stream. `start` cuts a first load by a field that never changes; a stream without one is read whole.
+/// What is read of a stream. `start` cuts a first load by a field that never changes; a stream without one is read
+/// whole.
 fn what(stream: &Stream, watermark: Option<Timestamp>, start: Option<Timestamp>) -> String {
     match (&stream.cursor, watermark, start) {
         (Cursor::Snapshot { .. }, _, None) => "scan of everything".to_owned(),

@@ -15,8 +15,9 @@ use std::{collections::BTreeMap, sync::Arc};
 const SOURCE: &str = "custom_fields";
 
 impl Project {
-    /// The tables of the pipeline's destination. Fails `Invalid` for a promotion into a table that has no custom fields,
-    /// of a column that is there already, or with another type than another pipeline of the same destination gives it.
+    /// The tables of the pipeline's destination. Fails `Invalid` for a promotion into a table that has no custom
+    /// fields, of a column that is there already, or with another type than another pipeline of the same destination
+    /// gives it.
     pub fn entities(&self, pipeline: &Pipeline) -> Result<Vec<Arc<Entity>>> {
         let mut grown: BTreeMap<(&str, &str), (ColumnType, String, bool)> = BTreeMap::new();
         let neighbours = self.neighbours(pipeline)?;

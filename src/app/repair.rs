@@ -2,6 +2,7 @@
 use super::{
     plan::{self, PipelinePlan, StreamPlan},
     project::{Narrow, Project},
+    working::Working,
 };
 use crate::{
     checkpoint::Errand,
@@ -9,7 +10,7 @@ use crate::{
     manifest::Cursor,
     pipeline::Pipeline,
     schedule,
-    sync::{self, Job, Normalizers, Outcome, Stop, Tools, progress::Progress, summary::Status},
+    sync::{self, Job, Outcome, summary::Status},
     time::{Clock, Timestamp},
     wire::Http,
 };
@@ -29,20 +30,6 @@ pub struct Order {
     pub requests_max: Option<u64>,
     /// What for.
     pub errand: Errand,
-}
-
-/// What a run works with.
-pub struct Working<'a, H, C> {
-    /// Fetches.
-    pub http: &'a H,
-    /// Tells the time.
-    pub clock: &'a C,
-    /// Plans of mappings.
-    pub normalizers: &'a Normalizers,
-    /// Is told what happens.
-    pub report: &'a mut (dyn FnMut(Progress) + Send),
-    /// Ends the run early.
-    pub stop: Stop,
 }
 
 /// A period of civil dates in the connection's zone, both days included.
@@ -133,19 +120,11 @@ pub async fn run<H: Http, C: Clock>(
     project: &Project,
     pipeline: &Pipeline,
     order: &Order,
-    working: Working<'_, H, C>,
+    mut working: Working<'_, H, C>,
 ) -> Result<Outcome> {
     let job = job(project, pipeline, order)?;
     let mut store = project.store(pipeline).await?;
-    let tools = Tools {
-        http: working.http,
-        clock: working.clock,
-        destination: &mut store,
-        normalizers: working.normalizers,
-        report: working.report,
-        stop: working.stop,
-    };
-    let mut outcome = sync::repair(&job, &order.errand, tools).await;
+    let mut outcome = sync::repair(&job, &order.errand, working.tools(&mut store)).await;
     let name = &pipeline.name;
     let kind = outcome.error.as_ref().map(Error::kind);
     outcome.summary.next = match outcome.summary.status {

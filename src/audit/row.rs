@@ -1,8 +1,8 @@
 //! One row as bytes that every destination agrees on, and a digest of many rows that does not depend on their order.
 //!
-//! A canonical row is its own columns, the provider's version and whether it is deleted. Left out, because two honest
-//! readers differ in them: when a state was observed, the time of a delete that a scan found (a flag tells the state),
-//! commit numbers, and the version of a child row, which is that of its parent when the child last changed.
+//! A canonical row is a living row's own columns and the provider's version. Left out, because two honest readers differ
+//! in them: deleted rows, which a destination that was loaded later never had, when a state was observed, commit
+//! numbers, and the version of a child row, which is that of its parent when the child last changed.
 use crate::{
     entity::{ColumnType, Entity},
     error::{Error, Kind, Result},
@@ -127,15 +127,13 @@ impl<'a> Rows<'a> {
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
-    /// Whether the row is deleted.
-    pub fn is_deleted(&self, row: usize) -> bool {
-        self.deleted.is_valid(row)
-    }
-    /// The digest of one row. `room` is reused from row to row. NULL columns leave no trace, so a column that one side
-    /// does not have yet changes nothing.
-    pub fn row(&self, row: usize, room: &mut Vec<u8>) -> Row {
+    /// The digest of one row; None when it is deleted. `room` is reused from row to row. NULL columns leave no trace, so
+    /// a column that one side does not have yet changes nothing.
+    pub fn row(&self, row: usize, room: &mut Vec<u8>) -> Option<Row> {
+        if self.deleted.is_valid(row) {
+            return None;
+        }
         room.clear();
-        room.push(u8::from(self.is_deleted(row)));
         for cell in &self.cells {
             cell.write(row, room);
         }
@@ -143,16 +141,15 @@ impl<'a> Rows<'a> {
         context.update(room);
         let mut bytes = [0; 32];
         bytes.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-        Row(bytes)
+        Some(Row(bytes))
     }
     /// Names and values of one row as text: None for NULL, and for personal data a digest in place of the value.
     pub fn texts(&self, row: usize) -> Vec<(String, Option<String>)> {
-        let deleted = ("deleted".to_owned(), Some(self.is_deleted(row).to_string()));
         let own = self.cells.iter().map(|cell| {
             let text = cell.text(row).map(|text| if cell.pii { hidden(&text) } else { text });
             (cell.name.to_owned(), text)
         });
-        own.chain([deleted]).collect()
+        own.collect()
     }
 }
 

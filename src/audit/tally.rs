@@ -172,11 +172,10 @@ impl Tally {
         let mut groups: HashMap<Place, Group> = HashMap::new();
         let ours = places.iter().enumerate().filter_map(|(row, place)| Some((row, place.as_ref()?)));
         for (row, place) in ours {
-            if rows.is_deleted(row) {
+            let Some(hashed) = rows.row(row, &mut self.room) else {
                 groups.entry(*place).or_default().deleted += 1;
                 continue;
-            }
-            let hashed = rows.row(row, &mut self.room);
+            };
             self.digest.add(&hashed);
             let bucket = self.buckets.entry(Bucket::of(ids.value(row), *place)).or_default();
             bucket.0 += 1;

@@ -27,15 +27,14 @@ pub(super) struct Errands {
 }
 
 impl Errands {
-    /// `anchor`: the earlier of the provider's clock and ours, before the first request. `hash`: of the connector file;
-    /// tokens of another one are not sent.
+    /// `anchor`: the earlier of the provider's clock and ours, before the first request. `aside`: begun with the
+    /// connector file of this run.
     pub(super) fn open(
         spec: Spec,
         options: &Options,
         anchor: Timestamp,
         now: Timestamp,
         mut aside: Aside,
-        hash: &str,
     ) -> Self {
         let by = match (&aside.errand, &spec.slices) {
             (Errand::Period { .. }, None) => By::Modified,
@@ -48,10 +47,7 @@ impl Errands {
                 Errand::Sweep { .. } | Errand::Ids { .. } => cut(spec.slices.as_ref(), options, anchor),
             };
         }
-        let trusted = aside.connector_hash == hash;
-        hash.clone_into(&mut aside.connector_hash);
-        let walks = Walks::resume(aside.slices.clone(), trusted, now, options.limits.token_age);
-        aside.slices = walks.slices();
+        let walks = Walks::resume(aside.slices.clone(), true, now, options.limits.token_age);
         let begins_late =
             spec.slices.is_some() && !aside.slices.iter().any(|slice| !slice.absent && slice.from.is_none());
         Self { spec, limits: options.limits.clone(), aside, by, begins_late, walks }

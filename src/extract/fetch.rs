@@ -30,7 +30,9 @@ struct One {
 /// What to store when the answer says that there is no such record. None: it says something else, or no single record
 /// was asked for.
 pub(super) fn absent(lanes: &mut [Lane], lane: usize, walk: usize, judged: &Outcome) -> Option<Emitted> {
-    let (Outcome::Final(fault) | Outcome::Unavailable { fault, .. }) = judged else { return None };
+    let (Outcome::Final { known: false, fault } | Outcome::Unavailable { fault, .. }) = judged else {
+        return None;
+    };
     lanes.get_mut(lane).filter(|_| fault.status() == Some("404"))?.absent(walk)
 }
 

@@ -189,7 +189,7 @@ impl Lane {
         let work = match (self.work.take(), self.aside.clone(), self.spec.clone()) {
             (Some(work), ..) => work,
             (None, Some(aside), Spec::Window(spec)) => {
-                Work::Aside(Errands::open(spec, options, anchor, now, aside, &self.hash))
+                Work::Aside(Errands::open(spec, options, anchor, now, aside))
             }
             (None, Some(_), Spec::Snapshot(_) | Spec::Chain(_)) => {
                 return Err(Error::new(Kind::Invalid, "every sync reads this stream whole")

@@ -174,7 +174,7 @@ impl Machine {
                 }
                 _ => self.follow(flight.whose, Some(Verdict::GiveUp(fault)), Reach::Stream, at),
             },
-            Outcome::Final(fault) => {
+            Outcome::Final { fault, .. } => {
                 let restarted = match flight.whose {
                     Whose::Probe => false,
                     Whose::Walk { lane, walk } => {
@@ -208,7 +208,8 @@ impl Machine {
         }
     }
 
-    /// The lane that waited longest among those that may go (the least fresh, before any was served), else the earliest time at which one may.
+    /// The lane that waited longest among those that may go (the least fresh, before any was served), else the
+    /// earliest time at which one may.
     fn choose(&self, at: Duration) -> (Whose, Pick) {
         if !self.probe.passed {
             return (Whose::Probe, pick(std::iter::once((0, &self.probe.turn)), at));

@@ -230,8 +230,8 @@ pub enum Scan {
 pub enum Proof {
     /// The same on every page. The scan is complete when exactly so many distinct keys were seen.
     Total(u64),
-    /// Every page was named by the one before, and the last names none. A sweep asked for an order that does not change;
-    /// of a scan the records must show that they came in the order of a field that never changes.
+    /// Every page was named by the one before, and the last names none. A sweep asked for an order that does not
+    /// change; of a scan the records must show that they came in the order of a field that never changes.
     Walked,
     /// The table moved under the scan: rows count, missing rows mean nothing. One sentence says what moved.
     Broken(String),

@@ -39,7 +39,11 @@ pub(super) enum Outcome {
         why: String,
         fault: Fault,
     },
-    Final(Fault),
+    /// `known`: the connector names this error, so it is not that a single record is missing.
+    Final {
+        known: bool,
+        fault: Fault,
+    },
 }
 
 /// Consecutive failures of one request.
@@ -151,7 +155,7 @@ pub(super) fn judge(
             let why = rule.and_then(|r| r.hint.clone()).unwrap_or_else(|| what.to_owned());
             Outcome::Unavailable { why, fault }
         }
-        ErrorClass::Permanent => Outcome::Final(fault),
+        ErrorClass::Permanent => Outcome::Final { known: rule.is_some(), fault },
     }
 }
 
@@ -169,7 +173,7 @@ fn unanswered(error: &Error) -> Outcome {
         | Kind::Guard
         | Kind::Budget
         | Kind::Interrupted
-        | Kind::Bug => Outcome::Final(fault),
+        | Kind::Bug => Outcome::Final { known: false, fault },
     }
 }
 

@@ -221,7 +221,8 @@ pub(super) struct ChildChanges {
 }
 
 /// Compares each changed parent's new set with the held one. `changed`: `owners` of the changed parents. `held` has
-/// every held row of those parents and every held row whose id is incoming. An id that merely moved to another parent is written, not removed.
+/// every held row of those parents and every held row whose id is incoming. An id that merely moved to another parent
+/// is written, not removed.
 pub(super) fn child_changes<P>(incoming: &Keys<'_>, changed: &KeySet, held: &HeldRows<P>) -> ChildChanges {
     let of_changed: Vec<usize> =
         (0..incoming.len()).filter(|row| changed.contains(&incoming.parent(*row))).collect();

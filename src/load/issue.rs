@@ -84,8 +84,8 @@ pub(super) fn gather(stored: &mut Vec<StoredIssue>, written: Vec<StoredIssue>) {
     stored.extend(written.into_iter().filter(|i| i.resolved_at.is_some() || open.insert(i.key())));
 }
 
-/// Puts issues into a store, one of each key: an open one of the same key is brought up to date and keeps when it was first seen;
-/// one that is not stored open is added, unless it is resolved already.
+/// Puts issues into a store, one of each key: an open one of the same key is brought up to date and keeps when it was
+/// first seen; one that is not stored open is added, unless it is resolved already.
 pub(super) fn put(stored: &mut Vec<StoredIssue>, issues: impl IntoIterator<Item = StoredIssue>) {
     let open = stored.iter().enumerate().filter(|(_, i)| i.resolved_at.is_none());
     let mut places: HashMap<IssueKey, usize> = open.map(|(at, issue)| (issue.key(), at)).collect();

@@ -187,8 +187,8 @@ pub trait Destination: Send {
     fn rejects(&mut self, owner: &Owner) -> impl Future<Output = Result<Vec<StoredReject>>> + Send;
     /// What is known to be wrong, resolved issues too, oldest first; no lock needed.
     fn issues(&mut self, owner: &Owner) -> impl Future<Output = Result<Vec<StoredIssue>>> + Send;
-    /// Keeps what a proof found, of an opened connection, one of each key: an open issue of the same key is brought up to date and keeps
-    /// `first_seen`, so one with `resolved_at` resolves it; any other open one is added.
+    /// Keeps what a proof found, of an opened connection, one of each key: an open issue of the same key is brought up
+    /// to date and keeps `first_seen`, so one with `resolved_at` resolves it; any other open one is added.
     fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> impl Future<Output = Result<()>> + Send;
     /// Operator's act on an opened connection: replaces (or removes) a stream's checkpoint, backwards too.
     fn set_checkpoint(

@@ -304,8 +304,8 @@ pub enum Cursor {
     },
     /// Nothing to filter on: every scan reads all. With numbered pages and a total, a complete one proves deletes.
     Snapshot {
-        /// With pages by token: the time field that never changes, in whose order the records come. A scan in that order
-        /// proves deletes; without it none does.
+        /// With pages by token: the time field that never changes, in whose order the records come. A scan in that
+        /// order proves deletes; without it none does.
         order: Option<String>,
         /// How far lists may lag behind the truth: a scan speaks for the time this much before it began.
         lag: Duration,

@@ -5,13 +5,13 @@ use crate::{
     error::{Error, Kind, Result},
     extract::AsideStart,
     load::{Destination, Opened},
-    manifest::{Cursor, Stream},
+    manifest::Stream,
     time::{Clock, Timestamp},
     wire::Http,
 };
 use std::{sync::Arc, time::Duration};
 
-/// An unfinished errand that began longer ago begins anew: rows that it saw may be gone by now.
+/// An errand that began longer ago begins anew: rows that it saw may be gone by now.
 const ASIDE_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Runs one errand over the job's streams, from where an unfinished one of the same kind stopped. What was committed
@@ -24,19 +24,16 @@ pub async fn repair<'a, H: Http, C: Clock, D: Destination>(
     super::run(job, Some(errand), tools).await
 }
 
-/// Whether every sync reads the stream whole, or the account was never found to have it.
-fn beside_the_point(stream: &Stream, stored: Option<&Checkpoint>) -> bool {
-    matches!(stream.cursor, Cursor::Snapshot { .. }) || (stored.is_none() && stream.requires.is_some())
-}
-
 impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
     /// What to ask of each stream. A run that was cut short goes on: streams that it finished are left out. A stream
-    /// that cannot be repaired fails alone.
+    /// that cannot be repaired fails alone; one that the account was never found to have is passed over, unless named.
+    /// What was read with another connector file proves nothing under this one, and begins anew.
     pub(super) async fn asides(&mut self, errand: &Errand, opened: &Opened) -> Result<Vec<AsideStart>> {
         let now = self.tools.clock.now();
         let begun = |stream: &Stream| {
             let aside = opened.checkpoints.get(&stream.name)?.aside(errand)?;
-            (now.since(aside.started) < ASIDE_AGE_MAX).then_some(aside)
+            let young = now.since(aside.started) < ASIDE_AGE_MAX;
+            (young && aside.connector_hash == self.job.connector.hash).then_some(aside)
         };
         let unfinished = self.job.streams.iter().filter_map(|s| begun(s)).filter(|a| !a.finished());
         let open = unfinished.map(|a| a.started).min();
@@ -48,7 +45,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
                 continue;
             }
             let stored = opened.checkpoints.get(&stream.name);
-            if !self.job.options.named && beside_the_point(stream, stored) {
+            if stored.is_none() && stream.requires.is_some() && !self.job.options.named {
                 self.streams.retain(|s| s.stream != stream.name);
                 continue;
             }

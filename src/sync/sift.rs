@@ -140,3 +140,44 @@ async fn stored<D: Destination>(main: &Entity, destination: &mut D) -> Result<Ha
         .await?;
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        load::memory::{Memory, Store},
+        manifest,
+        time::Timestamp,
+    };
+    use std::sync::{Arc, Mutex};
+
+    async fn part(records: &[&str], seen: Vec<u128>) -> Result<Sift> {
+        let catalog = manifest::catalog(None)?;
+        let stream = catalog.connector("chargebee")?.streams.iter().find(|s| s.name == "customers").cloned();
+        let stream = stream.ok_or_else(|| Error::new(Kind::Bug, "no customers"))?;
+        let mut memory = Memory::new(Arc::new(Mutex::new(Store::default())));
+        let mut sift = Sift::new(&stream, false, seen, &mut memory).await?;
+        let body = records.concat();
+        let ranges = records.iter().scan(0, |at, record| {
+            let from = *at;
+            *at += record.len();
+            Some(from..*at)
+        });
+        let asked_at = Timestamp(0);
+        let mut page =
+            Page { records: ranges.collect(), body: body.into(), next: None, total: None, asked_at };
+        sift.page(&mut page)?;
+        Ok(sift)
+    }
+
+    #[tokio::test]
+    async fn a_record_without_a_readable_key_is_remembered_by_the_later_parts_of_a_sweep() -> Result<()> {
+        for (second, hole) in [(r#"{"id":"b"}"#, false), (r#"{"id":{}}"#, true)] {
+            let mut first = part(&[r#"{"id":"a"}"#, second], Vec::new()).await?;
+            assert_eq!(first.hole, hole, "{second}");
+            let later = part(&[r#"{"id":"c"}"#], first.fresh()).await?;
+            assert_eq!(later.hole, hole, "after {second}");
+        }
+        Ok(())
+    }
+}

@@ -52,7 +52,7 @@ impl Quarantined {
 }
 
 /// The record's version, 0 where the stream has none; None when it cannot be read.
-fn version(stream: &Stream, body: &[u8]) -> Option<i64> {
+pub(super) fn version(stream: &Stream, body: &[u8]) -> Option<i64> {
     let Some(field) = &stream.version else { return Some(0) };
     serde_json::from_slice::<serde_json::Value>(body).ok()?.get(field)?.as_i64()
 }

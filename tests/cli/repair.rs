@@ -112,6 +112,17 @@ fn a_backfill_tells_its_price_and_wants_a_yes() {
     assert_eq!((&summary["errand"], &summary["streams"][0]["changed"]), (&"backfill".into(), &1.into()));
     let absent = ["backfill", "acme", "--stream", "invoices", "--ids", "INV-none", "--yes"];
     assert!(stage.run(&absent).expect(0).out.contains("the provider has no INV-none"));
+    site.hook(|_, request| {
+        let gone = r#"{"api_error_code":"site_not_found","message":"no such site"}"#;
+        request.url.contains("/invoices/").then(|| reply(404, gone))
+    });
+    let refused = stage.run(&absent).expect(2);
+    assert!(
+        !refused.out.contains("the provider has no"),
+        "a site that is gone is no absent record: {}",
+        refused.out
+    );
+    site.hook(|_, _| None);
 
     let period = ["backfill", "acme", "--stream", "invoices", "--from", "2020-01-01", "--to", "2100-12-31"];
     let priced = stage.run(&period).expect(2);

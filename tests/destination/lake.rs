@@ -129,17 +129,23 @@ async fn a_commit_never_touches_current_files_and_an_idle_publish_writes_nothing
     assert_eq!(lake.publish("bills").await.unwrap(), 0);
 }
 
-/// Counts exchanged current files of one table.
+/// Counts what happens to the current file of January.
 #[derive(Default)]
-struct Exchanged(Mutex<usize>);
+struct January {
+    drafts: Mutex<usize>,
+    exchanged: Mutex<usize>,
+}
 
-impl Watch for Exchanged {
+impl Watch for January {
     fn before(&self, _: Effect<'_>) -> io::Result<()> {
         Ok(())
     }
     fn after(&self, effect: Effect<'_>) -> io::Result<()> {
-        if matches!(effect, Effect::Rename { to, .. } if to.ends_with("month=2024-01/part-0.parquet")) {
-            *self.0.lock().unwrap() += 1;
+        let of_january = |path: &Path| path.parent().is_some_and(|folder| folder.ends_with("month=2024-01"));
+        match effect {
+            Effect::Create(path) if of_january(path) => *self.drafts.lock().unwrap() += 1,
+            Effect::Rename { to, .. } if of_january(to) => *self.exchanged.lock().unwrap() += 1,
+            _ => {}
         }
         Ok(())
     }
@@ -149,8 +155,8 @@ impl Watch for Exchanged {
 #[tokio::test]
 async fn many_commits_are_published_before_too_many_wait() {
     let home = folder();
-    let exchanged = Arc::new(Exchanged::default());
-    let mut lake = Lake::with_files(home.path().to_owned(), Files::watched(exchanged.clone()));
+    let january = Arc::new(January::default());
+    let mut lake = Lake::with_files(home.path().to_owned(), Files::watched(january.clone()));
     lake.open(&acme(), &entities()).await.unwrap();
     let many: Vec<Bill> = (0..3000).map(|i| bill(&format!("m{i:04}"), 0, 1, Some(JANUARY), 1, &[])).collect();
     lake.commit(commit(&many)).await.unwrap();
@@ -161,7 +167,7 @@ async fn many_commits_are_published_before_too_many_wait() {
             lake.publish("bills").await.unwrap();
         }
     }
-    let times = *exchanged.0.lock().unwrap();
+    let times = *january.exchanged.lock().unwrap();
     assert!((3..=6).contains(&times), "a month's file was exchanged {times} times");
     let before = everything(&mut lake).await;
     lake.publish("bills").await.unwrap();
@@ -170,6 +176,33 @@ async fn many_commits_are_published_before_too_many_wait() {
     assert_eq!((bills.len(), bills["moved"]["version"].as_str()), (3001, "59"));
     let changed = bills.values().filter(|row| row["total"] == "0.00000007").count();
     assert_eq!(changed, 59);
+    laws(&mut lake).await;
+}
+
+/// A rebuild makes all history of a table unpublished at once, however much it is.
+#[tokio::test]
+async fn a_rebuild_of_many_commits_is_published_in_rounds() {
+    let home = folder();
+    let january = Arc::new(January::default());
+    let mut lake = Lake::with_files(home.path().to_owned(), Files::watched(january.clone()));
+    lake.open(&acme(), &entities()).await.unwrap();
+    let turn = |n: i64| {
+        let moved = bill("moved", n, n, Some(if n % 2 == 0 { JANUARY } else { FEBRUARY }), 1, &[]);
+        commit(&[moved, bill(&format!("m{n:02}"), n, n, Some(JANUARY), 1, &[("l", 1)])])
+    };
+    lake.commit(turn(1)).await.unwrap();
+    lake.publish("bills").await.unwrap();
+    lake.rebuild_begin("bills").await.unwrap();
+    for n in 1..60_i64 {
+        lake.commit(Commit { as_of: Some(n), checkpoint: checkpoint(0), ..turn(n) }).await.unwrap();
+    }
+    lake.rebuild_end(true).await.unwrap();
+    *january.drafts.lock().unwrap() = 0;
+    lake.publish("bills").await.unwrap();
+    let drafts = *january.drafts.lock().unwrap();
+    assert!(drafts > 3, "all history was merged at once: {drafts} drafts");
+    let bills = current(&mut lake, &bills()).await;
+    assert_eq!((bills.len(), bills["moved"]["version"].as_str()), (60, "59"));
     laws(&mut lake).await;
 }
 

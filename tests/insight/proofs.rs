@@ -4,7 +4,7 @@ use crate::models::lake::assert_same;
 use std::{collections::BTreeSet, sync::Arc};
 use tidegate::{
     app::{
-        prove::{HISTORY_RULE, RULES, findings, questions},
+        prove::{HISTORY_RULE, Question, RULES, findings, questions},
         query::Reader,
     },
     entity::Entity,
@@ -162,8 +162,8 @@ async fn a_clean_company_has_no_violation_over_many_seeds() {
     let rows: usize = companies.iter().flat_map(|c| c.tables.values()).map(Vec::len).sum();
     assert!(rows > 10_000, "{rows}");
     let lake = Files::write(&companies).await;
-    for question in questions(&fed(), &|table| format!("history_{table}")) {
-        assert_same(&question, &lake.rows(&over_all(&question)).await, &[]);
+    for question in questions(&fed(), &|table| format!("history_{table}")).asked {
+        assert_same(&question.sql, &lake.rows(&over_all(&question.sql)).await, &[]);
     }
 }
 
@@ -188,8 +188,11 @@ async fn each_planted_fault_is_named_by_rule_and_id_and_nothing_else_is_reported
     let follows = |row: &String| row.starts_with(&format!("t{doubled}|")) && !row.contains("|K1|");
     let lake = Files::write(&companies).await;
     let mut found = Vec::new();
-    for question in questions(&fed(), &|table| format!("history_{table}")) {
-        found.extend(lake.rows(&over_all(&question)).await);
+    for question in questions(&fed(), &|table| format!("history_{table}")).asked {
+        let rows = lake.rows(&over_all(&question.sql)).await;
+        let named = |row: &String| question.rules.iter().any(|rule| row.contains(&format!("|{rule}|")));
+        assert!(rows.iter().all(named), "{:?} of {}: {rows:?}", question.rules, question.sql);
+        found.extend(rows);
     }
     found.retain(|row| !follows(row));
     found.sort();
@@ -198,8 +201,8 @@ async fn each_planted_fault_is_named_by_rule_and_id_and_nothing_else_is_reported
 
     let pg = database(&companies).await;
     let mut found = Vec::new();
-    for question in questions(&fed(), &|table| format!("history.{table}")) {
-        found.extend(pg.rows(&over_all(&question)).await);
+    for question in questions(&fed(), &|table| format!("history.{table}")).asked {
+        found.extend(pg.rows(&over_all(&question.sql)).await);
     }
     found.retain(|row| !follows(row));
     found.sort();
@@ -207,10 +210,12 @@ async fn each_planted_fault_is_named_by_rule_and_id_and_nothing_else_is_reported
     assert_same("on Postgres", &found, &expected);
 
     let reader = Reader::Lake { engine: Box::new(lake.engine), guards: Vec::new() };
-    let few: Vec<String> = questions(&fed(), &|table| format!("history_{table}"))
+    let few: Vec<Question> = questions(&fed(), &|table| format!("history_{table}"))
+        .asked
         .into_iter()
-        .filter(|q| q.contains("'K1'") && q.contains("from invoices\n") || q.contains("'A2'"))
+        .filter(|q| q.rules == ["K1"] && q.sql.contains("from invoices\n") || q.rules == ["A2"])
         .collect();
+    assert_eq!(few.len(), 2);
     let issues = findings(&reader, &few, &owner(&format!("t{doubled}"))).await.unwrap().found;
     assert_eq!(issues.len(), 1, "{issues:?}");
     assert_eq!((issues[0].rule.as_str(), issues[0].actual.as_deref()), ("K1", Some("2")));
@@ -218,8 +223,26 @@ async fn each_planted_fault_is_named_by_rule_and_id_and_nothing_else_is_reported
 
 /// A question of these tables that asks this rule.
 fn asks(fed: &[Arc<Entity>], rule: &str) -> String {
-    let all = questions(fed, &|table| format!("history_{table}"));
-    all.into_iter().find(|q| q.contains(&format!("'{rule}'"))).unwrap_or_else(|| panic!("nobody asks {rule}"))
+    let all = questions(fed, &|table| format!("history_{table}")).asked;
+    all.into_iter().find(|q| q.rules.contains(&rule)).unwrap_or_else(|| panic!("nobody asks {rule}")).sql
+}
+
+#[test]
+fn every_rule_is_explained_and_asked_and_one_whose_tables_are_missing_is_left_out() {
+    let history = |table: &str| format!("history_{table}");
+    let catalog: Vec<Arc<Entity>> =
+        tidegate::manifest::catalog(None).unwrap().entities.into_values().collect();
+    let whole = questions(&catalog, &history);
+    let asked: BTreeSet<&str> = whole.asked.iter().flat_map(|q| q.rules).copied().collect();
+    let explained: BTreeSet<&str> = RULES.iter().chain([&HISTORY_RULE]).map(|(rule, _)| *rule).collect();
+    assert_eq!(asked, explained);
+    assert!(whole.left_out.is_empty(), "{:?}", whole.left_out);
+    let notes: Vec<Arc<Entity>> =
+        catalog.iter().filter(|e| e.name.starts_with("credit_note")).cloned().collect();
+    let narrow = questions(&notes, &history);
+    assert!(narrow.asked.iter().any(|q| q.rules.contains(&"D2")), "of credit notes");
+    assert!(["D2", "S3", "C1"].iter().all(|rule| narrow.left_out.contains(rule)), "{:?}", narrow.left_out);
+    assert!(["K1", "H1", "C2"].iter().all(|rule| !narrow.left_out.contains(rule)), "{:?}", narrow.left_out);
 }
 
 #[tokio::test]

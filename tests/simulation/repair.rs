@@ -252,6 +252,43 @@ async fn a_sweep_within_a_budget_goes_on_where_it_stopped_and_still_proves_its_d
     finish(story, &gone, requests).await;
 }
 
+#[tokio::test]
+async fn a_sweep_begun_with_another_connector_file_begins_anew() {
+    let mut story = Story::new(7, 12, &[]);
+    singly(&mut story.job);
+    story.sync(story.memory()).await;
+    story.clock.pass(HOUR);
+    story.job.options.requests_max = Some(25);
+    let done = story.repair(&IDS, story.memory()).await;
+    assert_eq!(done.error.map(|e| e.kind()), Some(Kind::Budget));
+    story.job.connector =
+        Arc::new(Connector { hash: "another file".into(), ..story.job.connector.as_ref().clone() });
+    story.job.options.requests_max = None;
+    let done = story.repair(&IDS, story.memory()).await;
+    assert_eq!(done.summary.status, Status::Completed, "{:?}", done.error);
+    let read: u64 = done.summary.streams.iter().map(|s| s.read).sum();
+    assert!(read >= count(&story), "{read} records of {} were read under the new file", count(&story));
+}
+
+#[tokio::test]
+async fn a_sweep_that_began_late_proves_no_delete_when_the_start_is_gone_in_the_middle() {
+    let mut story = Story::new(5, 10, &[]);
+    singly(&mut story.job);
+    story.sync(story.memory()).await;
+    story.clock.pass(HOUR);
+    story.hide(story.row(Resource::Invoices, 4), true);
+    story.job.options.start = Some(START.minus(HOUR * 24 * 400));
+    story.job.options.requests_max = Some(25);
+    let done = story.repair(&IDS, story.memory()).await;
+    assert_eq!(done.error.map(|e| e.kind()), Some(Kind::Budget));
+    story.job.options.start = None;
+    story.job.options.requests_max = None;
+    let done = story.repair(&IDS, story.memory()).await;
+    let invoices = done.summary.streams.iter().find(|s| s.stream == "invoices").unwrap();
+    assert!(invoices.unproven.as_ref().is_some_and(|why| why.contains("start")), "{invoices:?}");
+    story.compare(story.memory(), &Gone::new(), "not proven").await;
+}
+
 /// Records of all lists.
 fn count(story: &Story) -> u64 {
     let sim = story.sim.lock().unwrap();

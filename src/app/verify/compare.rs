@@ -246,7 +246,7 @@ impl Look<'_> {
                 let ids = text(&batch, "id")?;
                 let owners = owners(&batch, parents)?;
                 let ours = places.iter().enumerate().filter_map(|(row, place)| Some((row, place.as_ref()?)));
-                for (row, place) in ours.filter(|(row, _)| !rows.is_deleted(*row)) {
+                for (row, place) in ours {
                     let id = ids.value(row);
                     if !self.wanted.contains(&Bucket::of(id, *place)) {
                         continue;
@@ -258,7 +258,9 @@ impl Look<'_> {
                         continue;
                     }
                     let document = owner.map(|_| main.1.to_owned());
-                    see(id, (rows.row(row, &mut room), *place, document));
+                    if let Some(living) = rows.row(row, &mut room) {
+                        see(id, (living, *place, document));
+                    }
                 }
                 Ok(())
             })

@@ -12,6 +12,7 @@ use super::{
     plan::{self, PipelinePlan},
     project::{Narrow, Project},
     store::Store,
+    working::Working,
 };
 use crate::{
     checkpoint::{Checkpoint, Phase},
@@ -21,7 +22,7 @@ use crate::{
     load::{Destination, Opened, lake::Lake},
     manifest::Stream,
     pipeline::Pipeline,
-    sync::{self, Job, Normalizers, Stop, Tools, progress::Progress},
+    sync::{self, Job},
     time::{Clock, Timestamp},
     wire::Http,
 };
@@ -148,44 +149,23 @@ pub async fn cost<H: Http, C: Clock>(
     plan::cost(&job, &BTreeMap::new(), None, http, clock).await
 }
 
-/// What a fresh read works with.
-pub struct Reading<'a, H, C> {
-    /// Fetches.
-    pub http: &'a H,
-    /// Tells the time.
-    pub clock: &'a C,
-    /// Plans of mappings.
-    pub normalizers: &'a Normalizers,
-    /// Is told what happens.
-    pub report: &'a mut (dyn FnMut(Progress) + Send),
-    /// Ends the read early.
-    pub stop: Stop,
-}
-
 /// The destination against the provider, read again from the beginning, or from the pipeline's `start`. What changed at
-/// the provider after the last sync is left out, and so is what may be older than the start. An interrupted read goes on where it stopped, within a day.
+/// the provider after the last sync is left out, and so is what may be older than the start. An interrupted read goes on
+/// where it stopped, within a day.
 /// Fails `Budget` when the requests are used up, and with whatever ends the read.
 pub async fn source<H: Http, C: Clock>(
     project: &Project,
     pipeline: &Pipeline,
     order: &Order,
-    reading: Reading<'_, H, C>,
+    mut working: Working<'_, H, C>,
 ) -> Result<Report> {
     let mut job = project.job(pipeline, &order.narrow())?;
     job.keep_raw = false;
     job.reject_share_max = 1.0;
     stored(project, pipeline).await?;
     let scratch = Scratch::of(project, pipeline);
-    let mut fresh = scratch.take(&pipeline.owner, reading.clock.now()).await?;
-    let tools = Tools {
-        http: reading.http,
-        clock: reading.clock,
-        destination: &mut fresh,
-        normalizers: reading.normalizers,
-        report: reading.report,
-        stop: reading.stop,
-    };
-    let outcome = sync::sync(&job, tools).await;
+    let mut fresh = scratch.take(&pipeline.owner, working.clock.now()).await?;
+    let outcome = sync::sync(&job, working.tools(&mut fresh)).await;
     if let Some(error) = outcome.error {
         return Err(error);
     }

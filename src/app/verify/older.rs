@@ -1,5 +1,5 @@
-//! Which stored rows may be from before a pipeline's `start`? A fresh read begins there, but a sync also stores an older
-//! document when it changes: such a row is here, not there, and that says nothing.
+//! Which stored rows may be from before a pipeline's `start`? A fresh read begins there, but a sync also stores an
+//! older document when it changes: such a row is here, not there, and that says nothing.
 //!
 //! So of streams that `start` cuts, a row that is only here is left out; one that is missing or differs is still found.
 use super::tables::Fed;

@@ -118,7 +118,7 @@ pub struct Difference {
 /// One value that differs; None for NULL.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 pub struct Cell {
-    /// Column, `version` or `deleted`.
+    /// Column, or `version`.
     pub column: String,
     /// Here.
     pub here: Option<String>,

@@ -10,7 +10,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
   tidegate demo
-  tidegate demo --seed 7 --dir /tmp/tidegate-demo
+  tidegate demo --seed 7 --dir demo-7
 
 Nothing leaves this machine. Run it again whenever you like: it begins anew.")]
 pub struct Demo {

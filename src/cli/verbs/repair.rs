@@ -5,8 +5,9 @@ use crate::{
         self,
         plan::PipelinePlan,
         project::Project,
-        repair::{self, Working},
-        verify::{Order, Reading, report::Report},
+        repair,
+        verify::{Order, report::Report},
+        working::Working,
     },
     checkpoint::Errand,
     cli::{
@@ -52,14 +53,14 @@ async fn source(
     let normalizers = Normalizers::default();
     let mut view = View::new(scene.out);
     let mut report = |event| view.show(SystemClock.now(), &event);
-    let reading = Reading {
+    let working = Working {
         http: &http,
         clock: &SystemClock,
         normalizers: &normalizers,
         report: &mut report,
         stop: scene.stop.clone(),
     };
-    let done = app::verify::source(project, pipeline, order, reading).await;
+    let done = app::verify::source(project, pipeline, order, working).await;
     view.finish();
     done
 }

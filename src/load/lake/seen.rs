@@ -1,4 +1,5 @@
-//! Keys that an unfinished sweep saw: one small file per commit beside the state document, which names those that count.
+//! Keys that an unfinished sweep saw: one small file per commit beside the state document, which names those that
+//! count.
 //!
 //! 16 bytes a key. Absent on purpose: a format for readers; nobody but the next run of the sweep reads them.
 use super::{connection::Connection, state::State};

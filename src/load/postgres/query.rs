@@ -49,10 +49,10 @@ impl Postgres {
         shown.map_err(|f| self.failed(f, "reading rows"))
     }
 
-    /// Runs one SELECT that can change nothing, with `billing` as default schema. At least one batch, so that the schema
-    /// of an empty answer is known too. Integers become Int64, numerics Decimal128(38, largest scale) or, when one does
-    /// not fit, text; json and jsonb become text. Fails `Invalid` for a statement that the server refuses, a type
-    /// without an Arrow counterpart, or an answer over 256 MB.
+    /// Runs one SELECT that can change nothing, with `billing` as default schema. At least one batch, so that the
+    /// schema of an empty answer is known too. Integers become Int64, numerics Decimal128(38, largest scale) or, when
+    /// one does not fit, text; json and jsonb become text. Fails `Invalid` for a statement that the server refuses, a
+    /// type without an Arrow counterpart, or an answer over 256 MB.
     pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>> {
         let options = self
             .options

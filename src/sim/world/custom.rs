@@ -1,7 +1,7 @@
 //! Which fields did the merchant add to a row? Told from the row's id.
 
-/// Custom fields of a row other than a customer, sorted by name: (name, JSON value). Told from its id, so that rows need
-/// not carry them.
+/// Custom fields of a row other than a customer, sorted by name: (name, JSON value). Told from its id, so that rows
+/// need not carry them.
 pub fn custom_of(id: &str) -> Vec<(&'static str, String)> {
     match id.bytes().last().unwrap_or_default() % 9 {
         0 => vec![("cf_cost_center", format!("\"K \u{2116} {}\"", id.len())), ("cf_rank", "7".into())],

@@ -1,4 +1,5 @@
-//! How does money go back? A complaint makes a refundable note, a refund pays it out; some tries fail, some notes are voided.
+//! How does money go back? A complaint makes a refundable note, a refund pays it out; some tries fail, some notes are
+//! voided.
 use super::{
     Action, DAY, World,
     model::{

@@ -1,7 +1,11 @@
 //! `tidegate prove`: do the stored rows agree with each other? Runs every rule that the pipeline's tables allow, keeps
 //! what does not hold as quality issues, and resolves what holds again. Absent on purpose: the source; see `verify`.
-use super::{project::Project, query::Reader, store::Store};
+mod questions;
+
 pub use crate::load::StoredIssue;
+pub use questions::{HISTORY_RULE, Question, Questions, RULES, questions};
+
+use super::{project::Project, query::Reader, store::Store};
 use crate::{
     entity::Entity,
     error::{Error, Kind, Result},
@@ -15,6 +19,7 @@ use arrow::{
     compute::cast,
     datatypes::DataType,
 };
+use questions::NEED_ALL;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -24,78 +29,6 @@ use std::{
 const FINDINGS_MAX: usize = 20_000;
 /// Ids in one question about values.
 const IDS_MAX: usize = 500;
-
-/// What each rule says.
-pub const RULES: [(&str, &str); 29] = [
-    ("D1", "invoice: total = sub_total + tax (none when prices include it) + round_off"),
-    ("D2", "document: sub_total = line amounts after discounts"),
-    ("D3_tax", "invoice: its taxes sum to the header"),
-    ("D3_discount", "invoice: its discounts sum to the header"),
-    ("D4_tax", "invoice: tax of the lines sums to the header"),
-    ("D4_discount", "invoice: discounts of the lines sum to the header"),
-    ("D4_net", "invoice: net amounts of the lines sum to the header"),
-    ("D4_total", "credit note: totals of the lines sum to the header"),
-    ("D5", "invoice: balance = total - paid - credits - adjustments - withheld"),
-    ("D6", "invoice: amount_paid = payments applied"),
-    ("D7", "invoice: refunds never exceed what was paid and credited"),
-    ("D8_balance", "a void invoice owes nothing"),
-    ("D8_allocations", "a void invoice keeps no payment or credit"),
-    ("D11", "a number stands on one invoice"),
-    ("D12", "what belongs together is in one currency"),
-    ("C1", "payment: amount = applied + unapplied + refunded from the unapplied part"),
-    ("C1_failed", "a payment that did not succeed settles nothing"),
-    ("C2", "credit note: total = allocated + refunded + available"),
-    ("C2_void", "a void credit note gives nothing"),
-    ("C2_allocated", "credit note: its allocations sum to the header"),
-    ("C3", "refunds of a payment never exceed it"),
-    ("C3_refunds", "payment: its refunds sum to the header"),
-    ("C3_refunded", "credit note: its refunds sum to the header"),
-    ("C4", "customer: promotional credit = movements of promotional credit"),
-    ("A2", "invoice: what happened to it adds up to its balance"),
-    ("M1", "MRR: opening and movements are the closing"),
-    ("M2", "MRR: the closing is the month's MRR"),
-    ("S3", "what a row names is there"),
-    ("K1", "an id stands once in its table"),
-];
-/// Beside `RULES`, because it is about the store, not about billing.
-pub const HISTORY_RULE: (&str, &str) = ("H1", "the current row is the newest one of history");
-
-/// Questions over fixed tables, each with the tables without which it makes no sense.
-const PROOFS: [(&str, &[&str]); 8] = [
-    (include_str!("../../pipelines/proofs/invoices.sql"), &["invoices", "credit_notes", "customers"]),
-    (include_str!("../../pipelines/proofs/payments.sql"), &["payments", "invoices", "credit_notes"]),
-    (include_str!("../../pipelines/proofs/credit_notes.sql"), &["credit_notes"]),
-    (include_str!("../../pipelines/proofs/receivables.sql"), &["invoices", "credit_notes"]),
-    (
-        include_str!("../../pipelines/proofs/movements.sql"),
-        &["invoices", "credit_notes", "subscriptions", "customers", "payments"],
-    ),
-    (include_str!("../../pipelines/proofs/numbers.sql"), &["invoices"]),
-    (include_str!("../../pipelines/proofs/currencies.sql"), &["invoices", "credit_notes", "payments"]),
-    (include_str!("../../pipelines/proofs/promotional_credits.sql"), &["promotional_credits", "customers"]),
-];
-const KEYS: &str = include_str!("../../pipelines/proofs/keys.sql");
-const PARENTS: &str = include_str!("../../pipelines/proofs/parents.sql");
-const HISTORY: &str = include_str!("../../pipelines/proofs/history.sql");
-
-/// Columns that name a row of another table, beside those of children: (table, column, other table).
-const REFERENCES: [(&str, &str, &str); 12] = [
-    ("subscriptions", "customer_id", "customers"),
-    ("invoices", "customer_id", "customers"),
-    ("payments", "customer_id", "customers"),
-    ("credit_notes", "customer_id", "customers"),
-    ("invoices", "subscription_id", "subscriptions"),
-    ("credit_notes", "invoice_id", "invoices"),
-    ("credit_allocations", "invoice_id", "invoices"),
-    ("payment_allocations", "invoice_id", "invoices"),
-    ("payment_allocations", "payment_id", "payments"),
-    ("payments", "refund_of", "payments"),
-    ("refunds", "payment_id", "payments"),
-    ("refunds", "invoice_id", "invoices"),
-];
-
-/// Rules that hold only where all documents are there: with a `start`, an older one may be named or be part of a sum.
-const NEED_ALL: [&str; 3] = ["S3", "C1", "C4"];
 
 /// What a proof found.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -157,9 +90,12 @@ async fn settled<C: Clock>(
     clock: &C,
 ) -> Result<Proven> {
     let questions = questions(fed, &|entity| reader.history(entity));
-    let Answers { mut found, cut, follows } = findings(reader, &questions, &pipeline.owner).await?;
+    let Answers { mut found, cut, follows } = findings(reader, &questions.asked, &pipeline.owner).await?;
     let not_judged = if pipeline.start.is_some() { NEED_ALL.to_vec() } else { Vec::new() };
     found.retain(|issue| !not_judged.contains(&issue.rule.as_str()));
+    // What was not asked, or not to the end, is not known to hold again.
+    let mut known_rules: BTreeSet<&str> = questions.asked.iter().flat_map(|q| q.rules).copied().collect();
+    known_rules.retain(|r| !questions.left_out.contains(r) && !cut.contains(r) && !not_judged.contains(r));
     let stored = store.issues(&pipeline.owner).await?;
     let now = clock.now();
     let keys: BTreeSet<_> = found.iter().map(StoredIssue::key).collect();
@@ -168,7 +104,7 @@ async fn settled<C: Clock>(
     let still = null_values(reader, fed, &stored, &pipeline.owner).await?;
     let mut proven = Proven {
         pipeline: pipeline.name.clone(),
-        questions: questions.len(),
+        questions: questions.asked.len(),
         findings: Vec::new(),
         new: keys.iter().filter(|key| !known.contains_key(*key)).count(),
         resolved: Vec::new(),
@@ -186,10 +122,7 @@ async fn settled<C: Clock>(
         } else if issue.is_value() {
             !still.contains(&key)
         } else {
-            // What was not asked, or not to the end, is not known to hold again.
-            let whole =
-                answered(&issue.rule, &questions, &cut) && !proven.not_judged.contains(&issue.rule.as_str());
-            whole && !keys.contains(&key) && !follows.contains(&key)
+            known_rules.contains(issue.rule.as_str()) && !keys.contains(&key) && !follows.contains(&key)
         };
         match (holds, issue.is_value()) {
             (true, _) => proven.resolved.push(StoredIssue { resolved_at: Some(now), ..issue.clone() }),
@@ -202,18 +135,6 @@ async fn settled<C: Clock>(
     Ok(proven)
 }
 
-/// Whether a rule was asked and its answer read to the end. A question names its rules, or leaves that to a model.
-fn answered(rule: &str, questions: &[String], cut: &[String]) -> bool {
-    let literal = format!("'{rule}'");
-    let named = |all: &[String]| all.iter().any(|sql| sql.contains(&literal));
-    let ours = PROOFS.iter().map(|(sql, _)| *sql).chain([PARENTS, KEYS, HISTORY]);
-    if ours.into_iter().any(|sql| sql.contains(&literal)) {
-        named(questions) && !named(cut)
-    } else {
-        cut.is_empty()
-    }
-}
-
 /// The tables that the pipeline's streams feed, children as they hang on their parents: a table fed by two streams
 /// stands twice.
 fn fed(project: &Project, pipeline: &Pipeline) -> Result<Vec<Arc<Entity>>> {
@@ -223,63 +144,29 @@ fn fed(project: &Project, pipeline: &Pipeline) -> Result<Vec<Arc<Entity>>> {
     Ok(streams.flat_map(|s| s.feeds.iter().map(|feed| Arc::clone(&feed.entity))).collect())
 }
 
-/// Every question that these tables allow: a SELECT whose rows are violations. `history`: what a table's history is
-/// called where the question is asked.
-pub fn questions(fed: &[Arc<Entity>], history: &dyn Fn(&str) -> String) -> Vec<String> {
-    let has = |table: &str| fed.iter().any(|e| e.name == table);
-    let fixed = PROOFS.iter().filter(|(_, needs)| needs.iter().all(|need| has(need)));
-    let mut all: Vec<String> = fixed.map(|(sql, _)| (*sql).to_owned()).collect();
-    let own = fed.iter().filter_map(|e| Some((e.name.as_str(), e.parent.as_ref()?)));
-    let own = own.map(|(child, parent)| (child, parent.column.as_str(), parent.entity.as_str()));
-    let references: BTreeSet<_> =
-        own.chain(REFERENCES).filter(|(child, _, parent)| has(child) && has(parent)).collect();
-    for (child, column, parent) in references {
-        let sql = PARENTS.replace("{entity}", child).replace("{column}", column);
-        all.push(sql.replace("{parent}", parent));
-    }
-    let tables: BTreeMap<&str, &Arc<Entity>> = fed.iter().map(|e| (e.name.as_str(), e)).collect();
-    for (name, entity) in tables {
-        all.push(KEYS.replace("{entity}", name));
-        let sql = HISTORY.replace("{entity}", name).replace("{history}", &history(name));
-        all.push(sql.replace("{differs}", &differs(entity)));
-    }
-    all
-}
-
-/// `c.x is distinct from h.x or ..` over every column. `json` of Postgres knows no equality, its text does.
-fn differs(entity: &Entity) -> String {
-    let schema = entity.schema();
-    let json = |name: &str| entity.column(name).is_some_and(|c| c.ty == crate::entity::ColumnType::Json);
-    let one = |name: &String| match json(name) {
-        true => format!("(cast(c.{name} as text) is distinct from cast(h.{name} as text))"),
-        false => format!("(c.{name} is distinct from h.{name})"),
-    };
-    schema.fields().iter().map(|f| one(f.name())).collect::<Vec<_>>().join("\n    or ")
-}
-
 /// What the questions found.
 pub struct Answers {
     /// Violations, once each.
     pub found: Vec<StoredIssue>,
-    /// Questions with more answers than are kept.
-    pub cut: Vec<String>,
+    /// Rules of questions with more answers than are kept.
+    pub cut: BTreeSet<&'static str>,
     /// Violations that only follow from another one.
     pub follows: BTreeSet<IssueKey>,
 }
 
 /// The violations of one owner.
-pub async fn findings(reader: &Reader, questions: &[String], owner: &Owner) -> Result<Answers> {
-    let (mut found, mut cut) = (BTreeMap::new(), Vec::new());
-    for question in questions {
+pub async fn findings(reader: &Reader, questions: &[Question], owner: &Owner) -> Result<Answers> {
+    let (mut found, mut cut) = (BTreeMap::new(), BTreeSet::new());
+    for Question { sql, rules } in questions {
         let sql = format!(
             "select rule, severity, entity, id, cast(currency as text) as currency, cast(expected as text) as expected, \
-             cast(actual as text) as actual, cast(delta as text) as delta, message from (\n{question}) p \
+             cast(actual as text) as actual, cast(delta as text) as delta, message from (\n{sql}) p \
              where tenant_id = '{}' and connection_id = '{}' order by entity, id, rule, message limit {FINDINGS_MAX}",
             owner.tenant, owner.connection
         );
         let rows = violations(&reader.query(&sql).await?)?;
         if rows.len() == FINDINGS_MAX {
-            cut.push(question.clone());
+            cut.extend(*rules);
         }
         for issue in rows {
             let message = issue.message.clone();
