@@ -105,10 +105,10 @@ impl Drop for Site {
     }
 }
 
-/// Line of the pipeline that takes the core documents only.
-const CORE: &str = "  streams: [customers, subscriptions, invoices, credit_notes, transactions]\n";
+/// The core documents.
+pub(crate) const CORE: [&str; 5] = ["customers", "subscriptions", "invoices", "credit_notes", "transactions"];
 
-/// A project folder with one pipeline.
+/// A project folder with pipeline `bench`, and with `mirror` where it has a lake and a database.
 pub(crate) struct Project {
     binary: PathBuf,
     folder: tempfile::TempDir,
@@ -118,26 +118,37 @@ pub(crate) struct Project {
 impl Project {
     /// Into the database, or into a lake in the folder. `every`: all streams, not only the core documents.
     pub(crate) fn new(site: &Site, binary: &Path, database: Option<String>, every: bool) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let destination =
-            if database.is_some() { "{ postgres: { env: BENCH_DATABASE } }" } else { "{ lake: ./lake }" };
-        let streams = if every { "" } else { CORE };
-        let pipeline = format!(
-            "pipeline: bench\ntenant: bench\nsource:\n  connector: chargebee\n  connection: {{ site: {}, api_key: {{ env: \
-             BENCH_KEY }}, time_zone: Europe/Berlin, base_url: \"{}\" }}\n{streams}destination: {destination}\nlimits: {{ \
-             requests_per_minute: 6000000 }}\n",
+        let project = Self { binary: binary.to_owned(), folder: folder(), database };
+        project.pipeline("bench", site, project.database.is_some(), every);
+        project
+    }
+    /// `bench` into a lake in the folder, and `mirror`, the same account, into the database.
+    pub(crate) fn mirrored(site: &Site, binary: &Path, database: String, every: bool) -> Self {
+        let project = Self { binary: binary.to_owned(), folder: folder(), database: Some(database) };
+        project.pipeline("bench", site, false, every);
+        project.pipeline("mirror", site, true, every);
+        project
+    }
+    fn pipeline(&self, name: &str, site: &Site, postgres: bool, every: bool) {
+        let destination = if postgres { "{ postgres: { env: BENCH_DATABASE } }" } else { "{ lake: ./lake }" };
+        let streams = if every { String::new() } else { format!("  streams: [{}]\n", CORE.join(", ")) };
+        let text = format!(
+            "pipeline: {name}\ntenant: bench\nsource:\n  connector: chargebee\n  connection: {{ site: {}, api_key: {{ \
+             env: BENCH_KEY }}, time_zone: Europe/Berlin, base_url: \"{}\" }}\n{streams}destination: {destination}\n\
+             limits: {{ requests_per_minute: 6000000 }}\n",
             chargebee::SITE,
             site.base_url()
         );
-        fs::create_dir(folder.path().join("pipelines")).expect("a folder");
-        fs::write(folder.path().join("pipelines/bench.yaml"), pipeline).expect("a file");
-        Self { binary: binary.to_owned(), folder, database }
+        fs::write(self.folder.path().join("pipelines").join(format!("{name}.yaml")), text).expect("a file");
     }
-    /// `tidegate sync`, measured.
-    pub(crate) fn sync(&self) -> Figure {
+    /// The lake's folder.
+    pub(crate) fn lake(&self) -> PathBuf {
+        self.folder.path().join("lake")
+    }
+    /// A command with JSON output, measured.
+    pub(crate) fn run(&self, words: &[&str]) -> (Figure, serde_json::Value) {
         let mut command = Command::new(&self.binary);
-        command.arg("-C").arg(self.folder.path());
-        command.args(["sync", "bench", "-o", "json", "--no-progress"]);
+        command.arg("-C").arg(self.folder.path()).args(words).args(["-o", "json", "--no-progress"]);
         command.env("BENCH_KEY", chargebee::API_KEY);
         if let Some(url) = &self.database {
             command.env("BENCH_DATABASE", url);
@@ -146,13 +157,28 @@ impl Project {
         let (mut figure, said) = measure(command, &self.folder.path().join("out"));
         let after = self.database.as_deref().map(postgres_cpu);
         figure.server_cpu = before.zip(after).map(|(before, after)| after - before);
-        let summary: Summary = serde_json::from_str(&said).expect("a summary");
-        assert_eq!(summary.status, Status::Completed, "{said}");
+        (figure, serde_json::from_str(&said).expect("JSON"))
+    }
+    /// `tidegate sync`, or `tidegate sweep`, measured.
+    pub(crate) fn read(&self, words: &[&str]) -> Figure {
+        let (mut figure, said) = self.run(words);
+        let summary: Summary = serde_json::from_value(said).expect("a summary");
+        assert_eq!(summary.status, Status::Completed, "{:?}", summary.streams);
         figure.requests = summary.streams.iter().map(|s| s.requests).sum();
         figure.records = summary.streams.iter().map(|s| s.read).sum();
         figure.bytes = summary.streams.iter().map(|s| s.bytes).sum();
         figure
     }
+    /// `tidegate sync bench`, measured.
+    pub(crate) fn sync(&self) -> Figure {
+        self.read(&["sync", "bench"])
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("pipelines")).expect("a folder");
+    folder
 }
 
 /// CPU seconds of the server that holds this database, ended backends included.

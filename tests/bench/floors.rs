@@ -1,6 +1,6 @@
 //! What does each part cost alone, on one core? No sync can be cheaper than what it does of these.
 use super::{
-    child::Site,
+    child::{CORE, Site},
     postgres_server::Database,
     report::{Figure, Report},
 };
@@ -50,7 +50,7 @@ fn thread_cpu() -> f64 {
     text.split(' ').next().and_then(|n| n.parse::<f64>().ok()).expect("nanoseconds") / 1e9
 }
 
-fn cost<T>(act: impl FnOnce() -> T) -> (Figure, T) {
+pub(crate) fn cost<T>(act: impl FnOnce() -> T) -> (Figure, T) {
     let (began, before) = (Instant::now(), thread_cpu());
     let made = act();
     let figure =
@@ -58,14 +58,15 @@ fn cost<T>(act: impl FnOnce() -> T) -> (Figure, T) {
     (figure, made)
 }
 
-/// Reads the whole site: once to let the server write its bodies, once for the figure.
-pub(crate) fn fetch(site: &Site) -> World {
+/// Reads the streams that the syncs beside it read: once to let the server write its bodies, once for the figure.
+pub(crate) fn fetch(site: &Site, every: bool) -> World {
     let catalog = catalog(None).expect("the embedded connectors");
     let connector = Arc::clone(catalog.connector("chargebee").expect("chargebee"));
     let runtime = runtime();
     let client = Client::new(Limits::default()).expect("a client");
     let read = || {
-        let all = connector.streams.iter();
+        let asked = |s: &&Arc<Stream>| if every { offered(s) } else { CORE.contains(&s.name.as_str()) };
+        let all = connector.streams.iter().filter(asked);
         all.map(|s| (Arc::clone(s), runtime.block_on(pages(&client, site, s)))).collect::<Vec<_>>()
     };
     read();
@@ -74,6 +75,11 @@ pub(crate) fn fetch(site: &Site) -> World {
     let mut world = World { connector, bodies, fetching };
     world.fetching.bytes = world.bytes();
     world
+}
+
+/// The site is one of the newer catalog, which has no plans and addons.
+fn offered(stream: &Stream) -> bool {
+    stream.requires.as_ref().is_none_or(|r| r.any_of.iter().any(|version| version == "v2"))
 }
 
 async fn pages(client: &Client, site: &Site, stream: &Stream) -> Vec<Bytes> {

@@ -15,6 +15,7 @@ mod floors;
 )]
 #[path = "../postgres_server.rs"]
 mod postgres_server;
+mod proofs;
 mod report;
 mod serve;
 
@@ -34,12 +35,13 @@ struct Asked {
     floors: bool,
     lake: bool,
     postgres: bool,
+    proofs: bool,
     /// Another build of tidegate, to compare with.
     binary: PathBuf,
 }
 
 const USAGE: &str = "cargo bench -- [--size small|medium|large|customers=N] [--runs N] [--json] [--gzip]
-    [--all-streams] [--only lake|postgres|floors] [--binary PATH]";
+    [--all-streams] [--only lake|postgres|floors|proofs] [--binary PATH]";
 
 fn asked() -> Asked {
     let mut asked = Asked {
@@ -51,6 +53,7 @@ fn asked() -> Asked {
         floors: true,
         lake: true,
         postgres: true,
+        proofs: true,
         binary: env!("CARGO_BIN_EXE_tidegate").into(),
     };
     let mut words = std::env::args().skip(1);
@@ -68,6 +71,7 @@ fn asked() -> Asked {
                 asked.floors = only == "floors";
                 asked.lake = only == "lake";
                 asked.postgres = only == "postgres";
+                asked.proofs = only == "proofs";
             }
             // Cargo's own.
             "--bench" => {}
@@ -90,7 +94,7 @@ fn main() {
     let mut report = Report::new(&asked.size, asked.gzip);
     report.add("--help", (0..asked.runs.max(10)).map(|_| child::help(&asked.binary)).collect());
     // Also lets the server write every body once.
-    let world = floors::fetch(&site);
+    let world = floors::fetch(&site, asked.every);
     if asked.floors {
         floors::all(&world, asked.runs, &mut report);
     }
@@ -108,6 +112,11 @@ fn main() {
             Some(url)
         };
         syncs("postgres", &site, &asked, database, &mut report);
+    }
+    if asked.proofs {
+        let database = floors::runtime().block_on(postgres_server::Database::new());
+        let project = Project::mirrored(&site, &asked.binary, database.url(), asked.every);
+        proofs::all(&project, &database.url(), asked.runs, &mut report);
     }
     report.print(asked.json);
 }

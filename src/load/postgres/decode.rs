@@ -5,8 +5,8 @@ use super::copy::{EPOCH_DAYS, EPOCH_US};
 use crate::error::{Error, Kind, Result};
 use arrow::{
     array::{
-        ArrayBuilder, ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder,
-        Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+        ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder,
+        StringBuilder, TimestampMicrosecondBuilder,
     },
     datatypes::{DataType, TimeUnit},
 };
@@ -110,20 +110,6 @@ impl Column {
             Self::Float(b) => Arc::new(b.finish()),
             Self::Numbers(all) => numbers(&std::mem::take(all))?,
         })
-    }
-
-    /// Values pushed since the last `finish`.
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Text(b) | Self::Jsonb(b) => b.len(),
-            Self::Int(b) => b.len(),
-            Self::Bool(b) => b.len(),
-            Self::Time(b) => b.len(),
-            Self::Date(b) => b.len(),
-            Self::Decimal(b, _) => b.len(),
-            Self::Float(b) => b.len(),
-            Self::Numbers(all) => all.len(),
-        }
     }
 }
 

@@ -7,6 +7,7 @@
 use super::session::hash64;
 use crate::{
     entity::{Entity, PREFIX, SUFFIX},
+    id::Owner,
     load::Layer,
 };
 
@@ -207,23 +208,25 @@ impl<'a> Table<'a> {
             self.current, self.history
         )
     }
-    /// `$1` tenant, `$2` connection -> the layer's columns.
-    pub(super) fn select(&self, layer: Layer) -> String {
+    /// The layer's rows of a connection, sorted. Without parameters, for COPY takes none.
+    pub(super) fn select(&self, layer: Layer, owner: &Owner) -> String {
         let order = match layer {
             Layer::Current => "\"id\"",
             Layer::History => "commit_no, \"id\"",
         };
-        format!("{} order by {order}", self.select_of(layer))
+        format!("{} order by {order}", self.select_of(layer, owner))
     }
     /// The same of current rows, as the server finds them: nothing is sorted.
-    pub(super) fn select_unsorted(&self) -> String {
-        self.select_of(Layer::Current)
+    pub(super) fn select_unsorted(&self, owner: &Owner) -> String {
+        self.select_of(Layer::Current, owner)
     }
-    fn select_of(&self, layer: Layer) -> String {
+    fn select_of(&self, layer: Layer, owner: &Owner) -> String {
         format!(
-            "select {} from {} where tenant_id = $1 and connection_id = $2",
+            "select {} from {} where tenant_id = {} and connection_id = {}",
             self.columns(layer, ""),
-            self.at(layer)
+            self.at(layer),
+            literal(owner.tenant.as_str()),
+            literal(owner.connection.as_str())
         )
     }
 

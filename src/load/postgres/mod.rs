@@ -6,6 +6,7 @@
 //! a pool, and any knowledge of providers or mappings.
 mod commit;
 mod copy;
+mod copy_out;
 mod decode;
 mod fault;
 mod generated;

@@ -2,7 +2,7 @@
 //!
 //! `query` runs in a session of its own that cannot write. Absent on purpose: a guess for types without an Arrow
 //! counterpart; the message says to cast.
-use super::{Postgres, decode::Column, fault::Fault, generated::Table};
+use super::{Postgres, copy_out, decode::Column, fault::Fault, generated::Table};
 use crate::{
     entity::Entity,
     error::{Error, Kind, Result},
@@ -20,14 +20,13 @@ use sqlx::{
 };
 use std::sync::Arc;
 
-const BATCH_ROWS: usize = 8_192;
 /// A larger answer of `query` is refused: it would not fit a terminal, and memory is bounded.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 impl Postgres {
     pub(super) async fn read_layer(&mut self, entity: &Entity, layer: Layer) -> Result<Vec<RecordBatch>> {
         let mut batches = Vec::new();
-        self.show(entity, Table::of(entity).select(layer), layer, &mut |batch| {
+        self.show(entity, |table, owner| table.select(layer, owner), layer, &mut |batch| {
             batches.push(batch);
             Ok(())
         })
@@ -36,16 +35,23 @@ impl Postgres {
     }
 
     pub(super) async fn each_row(&mut self, entity: &Entity, see: See<'_>) -> Result<()> {
-        self.show(entity, Table::of(entity).select_unsorted(), Layer::Current, see).await
+        self.show(entity, |table, owner| table.select_unsorted(owner), Layer::Current, see).await
     }
 
-    async fn show(&mut self, entity: &Entity, sql: String, layer: Layer, see: See<'_>) -> Result<()> {
+    async fn show(
+        &mut self,
+        entity: &Entity,
+        sql: impl FnOnce(&Table<'_>, &Owner) -> String,
+        layer: Layer,
+        see: See<'_>,
+    ) -> Result<()> {
         let (conn, open) = self.opened().await?;
+        let sql = sql(&Table::of(entity), &open.owner);
         let schema = match layer {
             Layer::Current => entity.schema(),
             Layer::History => entity.history_schema(),
         };
-        let shown = shown(conn, &open.owner, sql, schema, see).await;
+        let shown = copy_out::shown(conn, &sql, &schema, see).await;
         shown.map_err(|f| self.failed(f, "reading rows"))
     }
 
@@ -84,32 +90,6 @@ fn refused(fault: Fault, place: &str) -> Error {
     }
 }
 
-/// Runs a SELECT of one owner's rows in `schema`, and shows them as they come.
-async fn shown(
-    conn: &mut PgConnection,
-    owner: &Owner,
-    sql: String,
-    schema: SchemaRef,
-    see: See<'_>,
-) -> Result<(), Fault> {
-    let mut columns =
-        schema.fields().iter().map(|f| Column::of(f.data_type())).collect::<Result<Vec<_>>>()?;
-    let mut rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(owner.tenant.as_str())
-        .bind(owner.connection.as_str())
-        .fetch(conn);
-    while let Some(row) = rows.try_next().await? {
-        push(&mut columns, &row)?;
-        if columns.first().is_some_and(|c| c.len() >= BATCH_ROWS) {
-            see(batch(&schema, &mut columns)?)?;
-        }
-    }
-    if columns.first().is_some_and(|c| c.len() > 0) {
-        see(batch(&schema, &mut columns)?)?;
-    }
-    Ok(())
-}
-
 /// Adds one row; returns its size in bytes.
 fn push(columns: &mut [Column], row: &PgRow) -> Result<usize, Fault> {
     let mut size = 0;
@@ -124,12 +104,6 @@ fn push(columns: &mut [Column], row: &PgRow) -> Result<usize, Fault> {
         column.push(bytes)?;
     }
     Ok(size)
-}
-
-fn batch(schema: &SchemaRef, columns: &mut [Column]) -> Result<RecordBatch> {
-    let arrays = columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>>>()?;
-    RecordBatch::try_new(schema.clone(), arrays)
-        .map_err(|e| Error::new(Kind::Destination, "stored rows do not fit their schema").because(e))
 }
 
 async fn select(conn: &mut PgConnection, sql: &str) -> Result<RecordBatch, Fault> {
