@@ -1,4 +1,5 @@
-//! Builds a stream's tables again, aside, compares, and swaps them in by one state replacement.
+//! Builds a stream's tables again, aside, compares, and swaps them in by one state replacement. What has no body any
+//! more is taken over (`carry`).
 use super::{
     connection::Connection,
     layout::aside_file,
@@ -21,10 +22,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub(super) struct Aside {
     pub(super) stream: String,
     /// The connection's, with what the rebuilding commits feed: a rebuild may fill a table for the first time.
-    known: State,
-    tables: BTreeMap<String, Table>,
-    seen: BTreeMap<String, Seen>,
-    files: u64,
+    pub(super) known: State,
+    pub(super) tables: BTreeMap<String, Table>,
+    pub(super) seen: BTreeMap<String, Seen>,
+    pub(super) files: u64,
+    /// Of commits up to here, rows whose bodies are gone were taken over.
+    pub(super) carried: i64,
 }
 
 impl Connection {
@@ -36,6 +39,7 @@ impl Connection {
             tables: BTreeMap::new(),
             seen: BTreeMap::new(),
             files: self.aside.take().map_or(0, |old| old.files),
+            carried: 0,
         });
         Ok(())
     }
@@ -45,7 +49,8 @@ impl Connection {
         let number =
             commit.as_of.ok_or_else(|| Error::new(Kind::Bug, "a rebuilding commit needs its number"))?;
         let mut aside = self.aside.take().ok_or_else(not_begun)?;
-        let outcome = self.write_aside(&mut aside, commit, number);
+        let outcome =
+            self.carry(&mut aside, number).and_then(|()| self.write_aside(&mut aside, commit, number));
         self.aside = Some(aside);
         outcome
     }
@@ -70,7 +75,8 @@ impl Connection {
     }
     pub(super) fn rebuild_end(&mut self, apply: bool) -> Result<Vec<Diff>> {
         self.held.check()?;
-        let aside = self.aside.take().ok_or_else(not_begun)?;
+        let mut aside = self.aside.take().ok_or_else(not_begun)?;
+        self.carry(&mut aside, i64::MAX)?;
         let fed = aside.known.streams.get(&aside.stream).cloned().unwrap_or_default();
         let names: BTreeSet<String> = fed.feeds().filter(|name| !name.is_empty()).cloned().collect();
         let mut diffs = Vec::new();
