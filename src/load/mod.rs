@@ -28,7 +28,7 @@ use std::{
     future::Future,
     sync::Arc,
 };
-pub use upkeep::{Compacted, LayerSize, Retained, SPARE_FILES_DUE, Upkeep};
+pub use upkeep::{Compacted, LayerSize, Retained, Upkeep};
 
 /// What an opened connection knows of itself.
 #[derive(Clone, Debug, Default)]

@@ -5,9 +5,9 @@ use crate::time::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
 /// A sync lets old bodies go at most this often.
-pub const RETAIN_EVERY: Duration = Duration::from_secs(86_400);
+const RETAIN_EVERY: Duration = Duration::from_secs(86_400);
 /// With more files than this that a compaction would save, one is due.
-pub const SPARE_FILES_DUE: u64 = 500;
+const SPARE_FILES_DUE: u64 = 500;
 
 /// What housekeeping has before it, and how far it went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,6 +16,7 @@ mod retain;
 mod rows;
 mod seen;
 mod shelf;
+mod stack;
 mod state;
 
 pub use files::{Effect, Files, Watch};

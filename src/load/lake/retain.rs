@@ -1,9 +1,9 @@
 //! Which stored bodies are old and superseded? The newest body of every record stays, whatever its age, and with it
 //! every tombstone after it: from them the current rows can always be made again.
 use super::{
-    compact::Goes,
     files::Files,
     rows::{self, Part},
+    stack::Goes,
     state::KeptFile,
 };
 use crate::{
