@@ -124,6 +124,8 @@ async fn story<D: Destination>(
         sim.advance(clock.now());
         let now = sim.time(clock.now());
         sim.world_mut().touch_random(now, 8);
+        // By then the lists show it.
+        clock.pass(Duration::from_secs(3_600));
     }
     let mut d = destination().await;
     let upkeep = d.upkeep(&owner()).await.unwrap();

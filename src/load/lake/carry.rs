@@ -4,7 +4,7 @@
 //! and leaves the month where that one lies.
 use super::{
     connection::Connection,
-    layout::{Month, aside_file},
+    layout::Month,
     plan::Draft,
     rebuild::Aside,
     rows::{self, Part},
@@ -122,8 +122,7 @@ impl Connection {
             let places: Vec<Month> = months.iter().enumerate().filter_map(place).collect();
             draft.add(&filtered(&states, removed)?, REMOVE, commit_no, places)?;
         }
-        aside.files += 1;
-        let name = aside_file(commit_no, self.held.state.epoch, aside.files);
+        let name = self.free_aside(aside, &entity.name, commit_no);
         if let Some((file, rows)) = draft.keep(&self.files, &self.layout, &name, &aside.stream, commit_no)? {
             aside.tables.entry(entity.name.clone()).or_default().history.push(file);
             aside.seen.entry(entity.name.clone()).or_default().absorb(&rows)?;

@@ -142,7 +142,7 @@ impl Connection {
     }
     /// The state that names other files takes the place of the old one; then what it does not name goes.
     fn exchange_files(&mut self, next: State, old: &[PathBuf]) -> Result<()> {
-        let _guard = self.hold_readers_off()?;
+        let _guard = (!old.is_empty()).then(|| self.hold_readers_off()).transpose()?;
         self.held.replace(next)?;
         old.iter().try_for_each(|path| self.files.remove(path))
     }

@@ -54,14 +54,23 @@ impl Connection {
         self.aside = Some(aside);
         outcome
     }
+    /// A name that no file of the table has: a stream may be rebuilt twice by one writer.
+    pub(super) fn free_aside(&self, aside: &mut Aside, table: &str, number: i64) -> String {
+        loop {
+            aside.files += 1;
+            let name = aside_file(number, self.held.state.epoch, aside.files);
+            if !self.layout.history(table, &name).exists() {
+                return name;
+            }
+        }
+    }
     fn write_aside(&self, aside: &mut Aside, commit: &Commit, number: i64) -> Result<Committed> {
         aside.known.streams.entry(commit.stream.clone()).or_default().learn(commit);
         let plan = self.plan(&self.view_of(&aside.known, &aside.tables, &aside.seen), commit, number)?;
         let Some(plan) = plan else { return Ok(Committed { commit_no: number, ..Committed::default() }) };
         let mut done = plan.done;
         for (name, draft) in plan.drafts {
-            aside.files += 1;
-            let file = aside_file(number, self.held.state.epoch, aside.files);
+            let file = self.free_aside(aside, &name, number);
             let Some((file, rows)) = draft.keep(&self.files, &self.layout, &file, &commit.stream, number)?
             else {
                 continue;

@@ -96,10 +96,9 @@ impl Writer {
     pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         self.inner.write(rows).map_err(|e| broken("write", &self.path, e))
     }
-    /// Bytes so far, written or waiting.
+    /// Bytes of whole row groups so far: the file becomes at least that large.
     pub(super) fn bytes(&self) -> u64 {
-        let bytes = self.inner.bytes_written().saturating_add(self.inner.in_progress_size());
-        u64::try_from(bytes).unwrap_or(u64::MAX)
+        u64::try_from(self.inner.bytes_written()).unwrap_or(u64::MAX)
     }
     pub(super) fn finish(self) -> Result<Finished> {
         self.inner.into_inner().map_err(|e| broken("write", &self.path, e))?.finish()

@@ -76,8 +76,8 @@ async fn let_go(conn: &mut PgConnection, open: &Open, before: NaiveDateTime) -> 
         .execute(&mut *tx)
         .await?;
         let gone = sqlx::query(
-            "with some as (delete from superseded where ctid in (select ctid from superseded limit $3) \
-             returning stream, commit_no, key, deleted) delete from raw.records r using some s \
+            "with due as (delete from superseded where ctid in (select ctid from superseded limit $3) \
+             returning stream, commit_no, key, deleted) delete from raw.records r using due s \
              where r.tenant_id = $1 and r.connection_id = $2 and r.stream = s.stream \
              and r.commit_no = s.commit_no and r.key = s.key and r.deleted = s.deleted",
         )
