@@ -129,6 +129,9 @@ async fn story<D: Destination>(
     }
     let mut d = destination().await;
     let upkeep = d.upkeep(&owner()).await.unwrap();
+    clock.pass(DAY / 2);
+    bench.attempt(&job, &sim, &clock, destination().await, &Effects::new(None)).await.unwrap();
+    assert_eq!(d.upkeep(&owner()).await.unwrap(), upkeep, "at most once a day");
     let before = upkeep.retained_before.unwrap();
     assert!(before >= clock.now().minus(KEEP + DAY * 3), "the last sync did it: {before}");
     assert!(!upkeep.bodies_from.is_empty());
