@@ -121,6 +121,7 @@ Data:
   rebuild      Make tables again from the stored bodies, after a mapping changed
 
 More:
+  compact      Bring many small files into few, and let old bodies go
   state        Look at, reset or carry over how far streams are read
   connectors   List, show and check connectors
   simulate     Serve a simulated billing site on loopback
@@ -146,6 +147,8 @@ Examples:
 #[test]
 fn a_wrong_word_is_answered_with_the_nearest() {
     assert!(told("tidegate sycn").contains("'sync'"), "{}", told("tidegate sycn"));
+    assert!(told("tidegate compcat acme").contains("'compact'"));
+    assert!(told("tidegate compact --all").contains("Usage: tidegate compact"));
     assert!(told("tidegate sync --strikt").contains("'--strict'"));
     assert!(told("tidegate plan --streem x").contains("'--stream'"));
     assert!(told("tidegate query x --format parket").contains("'parquet'"));

@@ -11,4 +11,5 @@ mod repair;
 mod site;
 mod stage;
 mod tables;
+mod upkeep;
 mod verify;

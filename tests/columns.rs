@@ -180,6 +180,7 @@ fn policies_that_cannot_be_are_refused_with_their_place() {
     let cases = [
         ("columns: { email: hash }\n", "`email: hash` would hide nothing", "add `raw: drop`"),
         ("raw: keep\ncolumns: { email: drop }\n", "would hide nothing", "add `raw: drop`"),
+        ("raw: { keep: 90d }\ncolumns: { email: drop }\n", "would hide nothing", "add `raw: drop`"),
         ("raw: drop\ncolumns: { email: hsah }\n", "unknown policy `hsah`", "did you mean `hash`?"),
         ("raw: drop\ncolumns: { emial: hash }\n", "no column `emial`", "did you mean `email`?"),
         (

@@ -6,3 +6,4 @@ mod crash;
 mod lake;
 mod memory;
 mod postgres;
+mod upkeep;

@@ -68,6 +68,23 @@ fn a_right_file_means_what_it_says() {
 }
 
 #[test]
+fn bodies_of_superseded_states_may_be_kept_for_a_time() {
+    let read = |raw: &str| read(&RIGHT.replace("raw: keep", raw)).map(|p| (p.raw_keep, p.raw_for));
+    let days = |n: u64| Some(std::time::Duration::from_secs(n * 86_400));
+    assert_eq!(read("raw: keep").unwrap(), (true, None));
+    assert_eq!(read("raw: drop").unwrap(), (false, None));
+    assert_eq!(read("raw: { keep: 90d }").unwrap(), (true, days(90)));
+    assert_eq!(read("raw: { keep: \"1d\" }").unwrap(), (true, days(1)));
+    for wrong in ["36501d", "90h", "-1d", "d", "9 d", "99999999999999999999d"] {
+        let error = read(&format!("raw: {{ keep: {wrong} }}")).unwrap_err().to_string();
+        assert!(error.contains("is not a number of days"), "{error}");
+    }
+    for wrong in ["raw: {}", "raw: { keep: 1d, drop: 2d }", "raw: [keep]", "raw: true"] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn what_may_be_left_out_has_its_default() {
     let short = "pipeline: acme\ntenant: t\nsource:\n  connector: chargebee\n  connection: { site: s, api_key: { file: /run/key }, time_zone: UTC }\ndestination: { postgres: { env: DATABASE_URL } }\n";
     let pipeline = read(short).unwrap();
@@ -238,6 +255,29 @@ fn a_wrong_value_says_what_was_expected() {
         "unknown value `kepe` (at pipelines/acme.yaml:14, expected one of keep, drop, key raw)\n\
          next: did you mean `keep`?",
     );
+    refused(
+        "raw: keep",
+        "raw: 90d",
+        "unknown value `90d` (at pipelines/acme.yaml:14, expected one of keep, drop, key raw)\n\
+         next: raw: { keep: 90d }",
+    );
+    refused(
+        "raw: keep",
+        "raw: { kep: 90d }",
+        "unknown key `kep` (at pipelines/acme.yaml:14, expected one of keep)\n\
+         next: did you mean `keep`?",
+    );
+    for (wrong, right) in [("90", "raw: { keep: 90d }"), ("0d", "raw: { keep: 90d }, or raw: keep for ever")]
+    {
+        refused(
+            "raw: keep",
+            &format!("raw: {{ keep: {wrong} }}"),
+            &format!(
+                "`keep` is not a number of days: `{wrong}` (at pipelines/acme.yaml:14, key raw, expected 1d to 36500d)\n\
+                 next: {right}"
+            ),
+        );
+    }
     refused(
         "start: 2023-01-01",
         "start: 01.01.2023",

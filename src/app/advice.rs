@@ -35,6 +35,18 @@ impl Findings {
         }
     }
 
+    /// How long bodies are kept, when not all of them are.
+    pub(super) fn bodies(&mut self, pipeline: &Pipeline) {
+        if let Some(keep) = pipeline.raw_for {
+            let days = keep.as_secs() / 86_400;
+            let found = format!(
+                "bodies of superseded states go {days} days after they were read, once a day, the rest by tidegate \
+                 compact; the newest of every record stays"
+            );
+            self.right("raw", found);
+        }
+    }
+
     /// What is hidden, and what is not. `made_anew` false: rows were stored under other policies or mappings.
     pub(super) fn columns(&mut self, pipeline: &Pipeline, connector: &Connector, made_anew: bool) {
         let policies = &connector.policies;

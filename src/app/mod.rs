@@ -3,6 +3,7 @@
 //! Absent on purpose: parsing of arguments and printing (`cli`).
 mod advice;
 pub mod check;
+pub mod compact;
 pub mod connectors;
 pub mod demo;
 

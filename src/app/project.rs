@@ -150,6 +150,7 @@ impl Project {
             seed: twox_hash::XxHash3_128::oneshot(pipeline.name.as_bytes()) as u64,
             options,
             keep_raw: pipeline.raw_keep,
+            raw_for: pipeline.raw_for,
             delete_share_max: pipeline.limits.delete_share,
             reject_share_max: pipeline.limits.reject_share,
             connector,

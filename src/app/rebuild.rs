@@ -18,7 +18,7 @@ pub async fn rebuild(
     normalizers: &Normalizers,
 ) -> Result<Vec<Rebuilt>> {
     if !pipeline.raw_keep {
-        return Err(Error::new(Kind::Invalid, "rows without stored bodies would be lost")
+        return Err(Error::new(Kind::Invalid, "rows without stored bodies cannot be made again")
             .with("pipeline", &pipeline.name)
             .with("raw", "drop")
             .hint(super::status::renewal(pipeline)));
@@ -32,6 +32,10 @@ pub async fn rebuild(
         // What was never read, as a stream that the account does not offer, has nothing to rebuild.
         let read = |stream: &str| !streams.is_empty() || opened.checkpoints.contains_key(stream);
         for stream in job.streams.iter().filter(|s| read(&s.name)) {
+            // Nor has a stream that never had a record.
+            if streams.is_empty() && store.raw_after(&stream.name, 0).await?.is_none() {
+                continue;
+            }
             done.push(sync::rebuild(&job, stream, &mut store, normalizers, apply).await?);
         }
         if apply && streams.is_empty() {

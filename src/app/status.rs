@@ -26,6 +26,10 @@ pub struct PipelineStatus {
     pub commits: i64,
     /// Records in quarantine.
     pub quarantined: u64,
+    /// Small files that a compaction would save.
+    pub spare_files: u64,
+    /// The command that saves them, when there are many.
+    pub compaction: Option<String>,
     /// When the schedule is due next.
     pub next_due: Option<Timestamp>,
     /// Per stream of the connector.
@@ -45,6 +49,8 @@ pub struct StreamStatus {
     pub data_through: Option<Timestamp>,
     /// Seconds since then.
     pub lag_secs: Option<u64>,
+    /// Every body that was read at or after this is stored; None: all that ever were.
+    pub bodies_from: Option<Timestamp>,
     /// What was measured of the provider.
     pub measured: Measured,
 }
@@ -86,6 +92,7 @@ pub async fn status<C: Clock>(
         Vec::new()
     };
     let rejects = if stored.is_some() { store.rejects(&pipeline.owner).await?.len() as u64 } else { 0 };
+    let upkeep = store.upkeep(&pipeline.owner).await?;
     let opened = stored.unwrap_or_default();
     let now = clock.now();
     let streams: Vec<StreamStatus> = connector
@@ -103,6 +110,7 @@ pub async fn status<C: Clock>(
                 phase: if absent { "not offered".to_owned() } else { phase(checkpoint) },
                 data_through,
                 lag_secs,
+                bodies_from: upkeep.bodies_from.get(&s.name).copied(),
                 measured,
             }
         })
@@ -115,6 +123,8 @@ pub async fn status<C: Clock>(
         renewal: (!current).then(|| renewal(pipeline)),
         commits: opened.commit_no,
         quarantined: rejects,
+        spare_files: upkeep.spare_files,
+        compaction: upkeep.compaction_due().then(|| format!("tidegate compact {}", pipeline.name)),
         next_due: pipeline.schedule.as_ref().and_then(|s| s.next_after(now)),
         streams,
         runs: summaries.into_iter().take(runs).collect(),

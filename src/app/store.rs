@@ -5,10 +5,11 @@ use crate::{
     error::{Error, Kind, Result},
     id::Owner,
     load::{
-        Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredIssue, StoredReject,
-        lake::Lake, postgres::Postgres,
+        Commit, Committed, Compacted, Destination, Diff, Layer, Opened, RawRecord, Retained, See,
+        StoredIssue, StoredReject, Upkeep, lake::Lake, postgres::Postgres,
     },
     model,
+    time::Timestamp,
 };
 use arrow::array::{Array, AsArray, RecordBatch};
 use std::{fs, path::Path, sync::Arc};
@@ -137,5 +138,14 @@ impl Destination for Store {
     }
     async fn rebuild_end(&mut self, apply: bool) -> Result<Vec<Diff>> {
         either!(self.rebuild_end(apply))
+    }
+    async fn retain(&mut self, before: Timestamp) -> Result<Retained> {
+        either!(self.retain(before))
+    }
+    async fn compact(&mut self, before: Option<Timestamp>) -> Result<Compacted> {
+        either!(self.compact(before))
+    }
+    async fn upkeep(&mut self, owner: &Owner) -> Result<Upkeep> {
+        either!(self.upkeep(owner))
     }
 }

@@ -9,7 +9,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Sync", &["sync", "run", "status"]),
     ("Proof and repair", &["verify", "prove", "sweep", "backfill"]),
     ("Data", &["query", "report", "export", "schema", "quarantine", "rebuild"]),
-    ("More", &["state", "connectors", "simulate", "completions"]),
+    ("More", &["compact", "state", "connectors", "simulate", "completions"]),
 ];
 
 const EXAMPLES: &str = "Examples:

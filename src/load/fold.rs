@@ -270,7 +270,7 @@ impl<'a> Census<'a> {
         }
         self.living = self.living.saturating_add(1);
         let buried = held.rank.buried(self.scan.asked_at);
-        let missing = !self.scan.seen.contains(&key) && buried > held.rank;
+        let missing = self.scan.misses(key) && buried > held.rank;
         if missing {
             self.missing.insert(key);
         }

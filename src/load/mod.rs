@@ -7,11 +7,10 @@ mod issue;
 pub mod lake;
 mod late;
 pub mod memory;
+pub mod postgres;
+mod upkeep;
 
 pub use crate::normalize::Rows;
-pub use issue::{IssueKey, StoredIssue};
-pub use late::{Due, Late};
-pub mod postgres;
 use crate::{
     checkpoint::Checkpoint,
     decode::{Issue, Reject},
@@ -22,7 +21,14 @@ use crate::{
 };
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use std::{collections::BTreeMap, future::Future, sync::Arc};
+pub use issue::{IssueKey, StoredIssue};
+pub use late::{Due, Late};
+use std::{
+    collections::{BTreeMap, HashSet},
+    future::Future,
+    sync::Arc,
+};
+pub use upkeep::{Compacted, LayerSize, Retained, Upkeep};
 
 /// What an opened connection knows of itself.
 #[derive(Clone, Debug, Default)]
@@ -35,15 +41,34 @@ pub struct Opened {
     pub checkpoints: BTreeMap<String, Checkpoint>,
 }
 
-/// Proof that a scan was complete: every key the provider still has.
+/// What a scan says of stored rows. Keys as `key_hash`.
+#[derive(Clone, Debug)]
+pub enum Scanned {
+    /// The provider has these and no others: whatever else is stored is gone.
+    There(Arc<HashSet<u128>>),
+    /// These are gone, and nothing is said of others: how a rebuild says again what a scan found once.
+    Gone(Arc<HashSet<u128>>),
+}
+
+/// Proof of deletes: a scan was complete.
 #[derive(Clone, Debug)]
 pub struct CompleteScan {
-    /// Keys seen, as `key_hash`.
-    pub seen: Arc<std::collections::HashSet<u128>>,
+    /// What it found.
+    pub found: Scanned,
     /// When the scan's first request was sent: becomes `deleted_at` and `observed_at` of what is missing.
     pub asked_at: Timestamp,
     /// Above this share of living rows (0.0 to 1.0) and above `GUARD_ROWS` rows nothing is deleted: `Guard`.
     pub delete_share_max: f64,
+}
+
+impl CompleteScan {
+    /// Whether a stored row of this key is gone.
+    fn misses(&self, key: u128) -> bool {
+        match &self.found {
+            Scanned::There(keys) => !keys.contains(&key),
+            Scanned::Gone(keys) => keys.contains(&key),
+        }
+    }
 }
 
 /// A scan that would delete no more rows than this is never stopped by the share guard.
@@ -206,10 +231,21 @@ pub trait Destination: Send {
     ) -> impl Future<Output = Result<Vec<serde_json::Value>>> + Send;
 
     /// Commits of `stream` from now on go aside, into empty tables, until `rebuild_end`; checkpoints, raw bodies and
-    /// rejects are left alone meanwhile. History rows take `Commit::as_of` as their number.
+    /// rejects are left alone meanwhile. History rows take `Commit::as_of` as their number, which does not shrink.
+    /// History rows whose record has no stored body of their commit cannot be made again: they are taken over as they
+    /// are, each before what is committed aside under a later number.
     fn rebuild_begin(&mut self, stream: &str) -> impl Future<Output = Result<()>> + Send;
     /// Compares what was built aside with what is there, per entity; `apply` swaps it in, else it is dropped.
     fn rebuild_end(&mut self, apply: bool) -> impl Future<Output = Result<Vec<Diff>>> + Send;
+
+    /// Removes bodies of superseded states that were read before `before`, of the opened connection: those of which a
+    /// later body of the same record is stored. May leave some to the next compaction, to bound what is written.
+    fn retain(&mut self, before: Timestamp) -> impl Future<Output = Result<Retained>> + Send;
+    /// Publishes what waits and brings many small files into few, of the opened connection; with `before`, removes all
+    /// bodies that `retain` may remove. What can be read stays the same. A second time it changes nothing.
+    fn compact(&mut self, before: Option<Timestamp>) -> impl Future<Output = Result<Compacted>> + Send;
+    /// What housekeeping has before it; no lock needed.
+    fn upkeep(&mut self, owner: &Owner) -> impl Future<Output = Result<Upkeep>> + Send;
 }
 
 /// A quarantined record and where it is kept.

@@ -2,6 +2,7 @@
 //!
 //! Absent on purpose: no value of a secret. A secret is named here (`config::InputSource`) and looked up where it is
 //! used.
+mod bodies;
 mod personal;
 mod prove;
 mod raw;
@@ -18,7 +19,7 @@ use crate::{
     time::Timestamp,
 };
 use chrono_tz::Tz;
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 /// One asked-for sync. Immutable.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub struct Pipeline {
     pub schedule: Option<Schedule>,
     /// Keep the bodies as received.
     pub raw_keep: bool,
+    /// Bodies of superseded states go when they were read longer ago; None: never.
+    pub raw_for: Option<Duration>,
     /// What stops a sync.
     pub limits: Limits,
     /// Custom fields that are columns of their own.

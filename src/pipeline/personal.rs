@@ -13,9 +13,8 @@ use serde_saphyr::Spanned;
 pub(super) fn columns(
     file: &str,
     written: &Pairs<Spanned<String>>,
-    raw: Option<&Spanned<String>>,
+    raw_keep: bool,
 ) -> Result<Vec<ColumnPolicy>> {
-    let drops_raw = raw.is_some_and(|raw| raw.value == "drop");
     let mut columns = Vec::new();
     for (name, word) in &written.0 {
         let place = told::place(file, name.referenced);
@@ -23,7 +22,7 @@ pub(super) fn columns(
             let at = told::place(file, word.referenced);
             return Err(told::unknown("policy", &word.value, &Policy::WORDS, &at).with("key", &name.value));
         };
-        if policy != Policy::Keep && !drops_raw {
+        if policy != Policy::Keep && raw_keep {
             let what =
                 format!("`{}: {}` would hide nothing: the bodies hold the value too", name.value, word.value);
             return Err(Error::new(Kind::Invalid, what)

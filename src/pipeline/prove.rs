@@ -1,5 +1,7 @@
 //! From what is written to what is meant: every check of a pipeline file that needs more than its shape.
-use super::{DestinationSpec, Limits, Pipeline, Promotion, is_host_label, name_of, personal, raw, told};
+use super::{
+    DestinationSpec, Limits, Pipeline, Promotion, bodies, is_host_label, name_of, personal, raw, told,
+};
 use crate::{
     config::{InputSource, Place},
     entity::ColumnType,
@@ -33,6 +35,7 @@ pub(super) fn prove(file: &str, raw: raw::Raw, inputs: &[Input], streams: &[&str
     };
     let connection = proof.connection(raw.source.connection, inputs)?;
     let start = raw.source.start.as_ref().map(|s| proof.start(s, connection.time_zone)).transpose()?;
+    let (raw_keep, raw_for) = bodies::bodies(file, raw.raw.as_ref())?;
     Ok(Pipeline {
         schedule: raw.schedule.map(|s| proof.schedule(&s, connection.time_zone, &name)).transpose()?,
         name,
@@ -44,8 +47,9 @@ pub(super) fn prove(file: &str, raw: raw::Raw, inputs: &[Input], streams: &[&str
         streams: raw.source.streams.map(|asked| proof.streams(&asked, streams)).transpose()?,
         start,
         destination: proof.destination(raw.destination)?,
-        raw_keep: proof.raw_keep(raw.raw.as_ref())?,
-        columns: personal::columns(file, &raw.columns, raw.raw.as_ref())?,
+        raw_keep,
+        raw_for,
+        columns: personal::columns(file, &raw.columns, raw_keep)?,
         limits: proof.limits(raw.limits.as_ref())?,
         custom: proof.custom(&raw.custom)?,
     })
@@ -252,16 +256,6 @@ impl Proof<'_> {
             None => Duration::ZERO,
         };
         self.at(&written.cron, Schedule::parse(&written.cron.value, zone, jitter, name))
-    }
-
-    fn raw_keep(&self, written: Option<&Spanned<String>>) -> Result<bool> {
-        match written.map(|w| (w, w.value.as_str())) {
-            None | Some((_, "keep")) => Ok(true),
-            Some((_, "drop")) => Ok(false),
-            Some((w, word)) => {
-                Err(told::unknown("value", word, &["keep", "drop"], &self.place(w)).with("key", "raw"))
-            }
-        }
     }
 
     /// Table by table, field by field.

@@ -15,7 +15,7 @@ pub(super) struct Raw {
     pub(super) source: Source,
     pub(super) destination: Spanned<Destination>,
     pub(super) schedule: Option<Schedule>,
-    pub(super) raw: Option<Spanned<String>>,
+    pub(super) raw: Option<Spanned<Bodies>>,
     pub(super) limits: Option<Limits>,
     #[serde(default)]
     pub(super) custom: Pairs<Pairs<Spanned<String>>>,
@@ -56,6 +56,41 @@ pub(super) struct Limits {
     pub(super) delete_share: Option<Spanned<f64>>,
     pub(super) reject_share: Option<Spanned<f64>>,
     pub(super) requests_per_minute: Option<Spanned<u32>>,
+}
+
+/// A word, or how long bodies of superseded states are kept.
+pub(super) enum Bodies {
+    Word(String),
+    Keep(Spanned<String>),
+}
+
+struct BodiesVisitor;
+
+impl<'de> Visitor<'de> for BodiesVisitor {
+    type Value = Bodies;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("keep, drop or { keep: 90d }")
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Bodies, E> {
+        Ok(Bodies::Word(text.to_owned()))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Bodies, A::Error> {
+        let keep = match map.next_key::<String>()?.as_deref() {
+            Some("keep") => map.next_value()?,
+            Some(other) => return Err(A::Error::unknown_field(other, &["keep"])),
+            None => return Err(A::Error::custom("expected keep, drop or { keep: 90d }")),
+        };
+        match map.next_key::<String>()? {
+            None => Ok(Bodies::Keep(keep)),
+            Some(other) => Err(A::Error::unknown_field(&other, &["keep"])),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Bodies {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(BodiesVisitor)
+    }
 }
 
 /// Text, or where it is to be found.

@@ -5,7 +5,7 @@ use crate::{
     decode::{Decoder, Reject},
     error::{Error, Kind, Result},
     extract::{Emitted, Proof, Scan},
-    load::{Commit, CompleteScan, Due, Rows, key_hash},
+    load::{Commit, CompleteScan, Due, Rows, Scanned, key_hash},
     manifest::{Cursor, Stream},
     normalize::Normalized,
     time::Timestamp,
@@ -250,12 +250,14 @@ impl Batcher {
         self.scan.hole |= rejects.iter().any(|r| r.key.is_none());
         let end = self.scan.end.take()?;
         let ScanProof { seen, hole, order, .. } = std::mem::take(&mut self.scan);
-        let proven = CompleteScan { seen: Arc::new(seen), asked_at: end.asked_at, delete_share_max };
+        let count = seen.len() as u64;
+        let found = Scanned::There(Arc::new(seen));
+        let proven = CompleteScan { found, asked_at: end.asked_at, delete_share_max };
         let why = match end.proof {
             Proof::Broken(why) => why,
             Proof::Total(_) | Proof::Walked if hole => "a record had no readable key".to_owned(),
-            Proof::Total(total) if total != proven.seen.len() as u64 => {
-                format!("the provider says {total} records, {} different ones came", proven.seen.len())
+            Proof::Total(total) if total != count => {
+                format!("the provider says {total} records, {count} different ones came")
             }
             Proof::Total(_) => return Some(proven),
             Proof::Walked if swept => return Some(proven),

@@ -7,7 +7,7 @@ use crate::{
     manifest::{Connector, Stream},
     normalize::Facts,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// What is synced, with what, under which limits.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Job {
     pub options: Options,
     /// False: bodies are not kept.
     pub keep_raw: bool,
+    /// Bodies of superseded states go when they were read longer ago; None: never.
+    pub raw_for: Option<Duration>,
     /// A complete scan that would delete a larger share of rows deletes nothing and fails its stream.
     pub delete_share_max: f64,
     /// A batch with a larger share of rejects fails its stream before anything of it is committed.

@@ -14,6 +14,7 @@ mod repair;
 mod sift;
 pub mod summary;
 mod superseded;
+mod upkeep;
 
 pub use job::{Job, Outcome, Stop, Tools, made_with, never};
 pub use normalizers::Normalizers;
@@ -385,7 +386,9 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         if !self.opened {
             return Ok(());
         }
-        record::keep(self.tools.destination, self.job, summary).await
+        record::keep(self.tools.destination, self.job, summary).await?;
+        upkeep::after(self.tools.destination, self.job, summary).await;
+        Ok(())
     }
 
     fn count_requests(&mut self, machine: &Machine) {

@@ -4,7 +4,7 @@ use crate::{
     checkpoint::{Checkpoint, Phase},
     decode::Page,
     error::{Error, Kind, Result},
-    load::{Commit, CompleteScan, Destination, Diff, RawRecord, key_hash},
+    load::{Commit, CompleteScan, Destination, Diff, RawRecord, Scanned, key_hash},
     manifest::Stream,
 };
 use std::{collections::HashSet, sync::Arc};
@@ -34,7 +34,6 @@ pub async fn rebuild<D: Destination>(
     let normalizer = normalizers.get(&job.connector, stream).await?;
     let mut decoder = decoder(stream)?;
     let mut rebuilt = Rebuilt { stream: stream.name.clone(), bodies: 0, rejected: 0, diffs: Vec::new() };
-    let mut alive = HashSet::new();
     let mut after = 0;
     let mut begun = false;
     while let Some((commit_no, records)) = destination.raw_after(&stream.name, after).await? {
@@ -50,8 +49,7 @@ pub async fn rebuild<D: Destination>(
         let (decoded, rejects) = decoder.finish()?;
         let normalized = normalizer.run(&job.facts, &decoded).await?;
         rebuilt.rejected += (rejects.len() + normalized.rejects.len()) as u64;
-        alive.extend(records.iter().filter(|r| !r.deleted).map(|r| key_hash(&r.key)));
-        let scan = tombstones(&records, &mut alive);
+        let scan = tombstones(&records);
         let checkpoint = Checkpoint::new(&job.connector.hash, Phase::Snapshot { complete: None });
         let commit = Commit {
             stream: stream.name.clone(),
@@ -83,12 +81,10 @@ fn page(record: &RawRecord) -> Page {
     Page { body, records, next: None, total: None, asked_at: record.read_at }
 }
 
-/// The deletes of a commit, said again as a complete scan of what was left.
-fn tombstones(records: &[RawRecord], alive: &mut HashSet<u128>) -> Option<CompleteScan> {
-    let gone: Vec<&RawRecord> = records.iter().filter(|r| r.deleted).collect();
-    let asked_at = gone.iter().map(|r| r.read_at).max()?;
-    for record in gone {
-        alive.remove(&key_hash(&record.key));
-    }
-    Some(CompleteScan { seen: Arc::new(alive.clone()), asked_at, delete_share_max: 1.0 })
+/// The deletes of a commit, said again.
+fn tombstones(records: &[RawRecord]) -> Option<CompleteScan> {
+    let gone = || records.iter().filter(|r| r.deleted);
+    let asked_at = gone().map(|r| r.read_at).max()?;
+    let keys: HashSet<u128> = gone().map(|r| key_hash(&r.key)).collect();
+    Some(CompleteScan { found: Scanned::Gone(Arc::new(keys)), asked_at, delete_share_max: 1.0 })
 }

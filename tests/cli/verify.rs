@@ -178,7 +178,7 @@ pub(super) fn changing(customers: usize) -> (Served, Arc<Mutex<Sim>>) {
     (Served::new(Behind(Arc::clone(&sim))), sim)
 }
 
-fn edit(sim: &Mutex<Sim>, nth: usize) {
+pub(super) fn edit(sim: &Mutex<Sim>, nth: usize) {
     let mut sim = sim.lock().unwrap();
     let at = sim.world().invoices().at(nth).unwrap();
     sim.world_mut().edit_invoice(at, |invoice| invoice.po_number = Some("PO-9".into()));

@@ -2,6 +2,7 @@
 use super::{
     build::*,
     check::{current, everything, history, ids, laws},
+    upkeep::bodies,
 };
 use arrow::array::Array;
 use bytes::Bytes;
@@ -29,14 +30,14 @@ pub(crate) trait Harness {
     fn evict(&self) -> impl Future<Output = ()>;
 }
 
-async fn opened<H: Harness>(h: &H) -> H::D {
+pub(crate) async fn opened<H: Harness>(h: &H) -> H::D {
     let mut d = h.reopen().await;
     d.open(&acme(), &entities()).await.unwrap();
     d
 }
 
 /// Closes and opens again, as the next process would.
-async fn again<H: Harness>(h: &H, mut d: H::D) -> (H::D, Opened) {
+pub(crate) async fn again<H: Harness>(h: &H, mut d: H::D) -> (H::D, Opened) {
     d.close().await.unwrap();
     let mut d = h.reopen().await;
     let opened = d.open(&acme(), &entities()).await.unwrap();
@@ -689,7 +690,7 @@ pub(crate) async fn runs_are_kept_newest_first<H: Harness>(h: &H) {
 }
 
 /// A random but valid commit of either stream.
-fn any_commit(rng: &mut fastrand::Rng, now: i64) -> Commit {
+pub(crate) fn any_commit(rng: &mut fastrand::Rng, now: i64) -> Commit {
     let ids = ["a", "b", "c", "d", "e", "f"];
     let mut made = if rng.u8(..3) > 0 {
         let mut bills = Vec::new();
@@ -731,11 +732,17 @@ pub(crate) async fn a_random_series_equals_plain_maps<H: Harness>(h: &H, seed: u
         if rng.u8(..6) == 0 {
             d = again(h, d).await.0;
         }
+        if rng.u8(..6) == 0 {
+            let before = rng.bool().then(|| Timestamp(now - rng.i64(0..6)));
+            let done = (d.compact(before).await.unwrap(), model.compact(before).await.unwrap());
+            assert_eq!(done.0.bodies_removed, done.1.bodies_removed, "seed {seed}, step {now}");
+        }
         if rng.u8(..3) == 0 {
             assert_eq!(everything(&mut d).await, everything(&mut model).await, "seed {seed}, step {now}");
         }
     }
     assert_eq!(everything(&mut d).await, everything(&mut model).await, "seed {seed}");
+    assert_eq!(bodies(&mut d).await, bodies(&mut model).await, "seed {seed}");
     laws(&mut d).await;
     d.close().await.unwrap();
 }
@@ -770,6 +777,12 @@ macro_rules! every_case {
             tenants_never_mix,
             runs_are_kept_newest_first,
         );
+        $crate::destination::contract::every_case!($harness; upkeep:
+            a_compaction_changes_nothing_that_can_be_read,
+            superseded_bodies_go_when_they_are_old_and_the_newest_stays,
+            a_compaction_lets_the_same_bodies_go,
+            a_rebuild_takes_over_the_history_that_has_no_bodies,
+        );
         #[tokio::test]
         async fn a_random_series_equals_plain_maps() {
             for seed in 0..4 {
@@ -778,9 +791,12 @@ macro_rules! every_case {
         }
     };
     ($harness:expr; $($case:ident),* $(,)?) => {
+        $crate::destination::contract::every_case!($harness; contract: $($case),*);
+    };
+    ($harness:expr; $module:ident: $($case:ident),* $(,)?) => {
         $(#[tokio::test]
         async fn $case() {
-            $crate::destination::contract::$case(&$harness).await;
+            $crate::destination::$module::$case(&$harness).await;
         })*
     };
 }

@@ -4,6 +4,7 @@ use super::{
     build::*,
     check::{self, Shown},
     lake::folder,
+    upkeep::{Bodies, bodies},
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::{
@@ -19,6 +20,7 @@ use tidegate::{
         lake::{Effect, Files, Lake, Watch},
         memory::Memory,
     },
+    time::Timestamp,
 };
 
 /// How the process ends.
@@ -103,6 +105,8 @@ enum Step {
     Commit(Box<Commit>),
     Publish,
     Rebuild(Vec<Bill>),
+    Compact(Option<Timestamp>),
+    Retain(Timestamp),
 }
 
 async fn take<D: Destination>(d: &mut D, step: &Step) -> Result<()> {
@@ -115,10 +119,12 @@ async fn take<D: Destination>(d: &mut D, step: &Step) -> Result<()> {
             d.commit(Commit { as_of: Some(1), ..commit(bills) }).await?;
             d.rebuild_end(true).await.map(drop)
         }
+        Step::Compact(before) => d.compact(*before).await.map(drop),
+        Step::Retain(before) => d.retain(*before).await.map(drop),
     }
 }
 
-/// Loads, moves between months both ways, removals, a scan, a rejected record, a rebuild.
+/// Loads, moves between months both ways, removals, a scan, a rejected record, a rebuild, housekeeping.
 fn series() -> Vec<Step> {
     let first = [
         bill("a", 1, 1, Some(JANUARY), 1, &[("a1", 1), ("a2", 2)]),
@@ -140,7 +146,18 @@ fn series() -> Vec<Step> {
         Step::Commit(Box::new(scanned)),
         Step::Rebuild(rebuilt.to_vec()),
         Step::Open,
+        Step::Commit(Box::new(Commit { rejects: vec![reject("y", "{}")], ..later(4, "a") })),
+        Step::Commit(Box::new(Commit { rejects: vec![reject("z", "{}")], ..later(5, "d") })),
+        Step::Compact(Some(Timestamp(2))),
+        Step::Commit(Box::new(later(6, "a"))),
+        Step::Retain(Timestamp(5)),
     ]
+}
+
+/// A bill read at that time.
+fn later(at: i64, id: &str) -> Commit {
+    let rows = [bill(id, at, at, Some(FEBRUARY), at.into(), &[(&format!("{id}1"), at.into())])];
+    Commit { checkpoint: checkpoint(at), ..commit(&rows) }
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -185,16 +202,30 @@ fn no_garbage(root: &Path, lake: &Lake) {
         let history = root.join("history").join(&entity.name);
         assert_eq!(found(history), named(lake.history_files(&acme(), &entity.name).unwrap()));
     }
+    let state = root.join("_tidegate/tenant=acme/connection=main/state.json");
+    let state: serde_json::Value = serde_json::from_slice(&fs::read(state).unwrap()).unwrap();
+    let names = |files: &serde_json::Value, name: &str| -> BTreeSet<String> {
+        let files = files.as_array().unwrap().iter();
+        files.map(|f| f.pointer(name).unwrap().as_str().unwrap().to_owned()).collect()
+    };
+    let below = |folder: &str| -> BTreeSet<String> {
+        let files = files_below(&root.join(folder));
+        files.iter().map(|p| p.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+    };
+    if let Some(bills) = state["streams"].get("bills") {
+        assert_eq!(below("raw"), names(&bills["raw"], "/name"));
+    }
+    assert_eq!(below("rejects"), names(&state["rejects"], "/file/name"));
     let unfinished =
         |p: &PathBuf| p.extension().is_some_and(|x| x == "tmp") && !p.ends_with(".state.json.tmp");
     assert_eq!(files_below(root).into_iter().find(unfinished), None);
 }
 
-type Seen = (Vec<(String, BTreeMap<String, Shown>, Vec<Shown>)>, Vec<String>);
+type Seen = (Vec<(String, BTreeMap<String, Shown>, Vec<Shown>)>, Vec<String>, Bodies);
 
 async fn seen<D: Destination>(d: &mut D) -> Seen {
     let rejects = d.rejects(&acme()).await.unwrap();
-    (check::everything(d).await, rejects.into_iter().map(|r| r.id).collect())
+    (check::everything(d).await, rejects.into_iter().map(|r| r.id).collect(), bodies(d).await)
 }
 
 /// Dies at effect `die_at` of `step`; false when the step has fewer effects.
@@ -272,4 +303,7 @@ sweeps! {
     death_in_the_last_commit_of_a_scan_tears_nothing: 5,
     death_in_a_rebuild_tears_nothing: 6,
     death_in_an_open_that_cleans_up_tears_nothing: 7,
+    death_in_a_compaction_tears_nothing: 10,
+    death_in_a_commit_after_a_compaction_tears_nothing: 11,
+    death_in_a_retention_tears_nothing: 12,
 }

@@ -15,9 +15,10 @@ use tidegate::{
     entity::{Column, Entity},
     error::Kind,
     load::{
-        Commit, Destination,
+        Commit, Destination, Rows,
         lake::{Effect, Files, Lake, Watch},
     },
+    time::Timestamp,
 };
 
 pub(crate) struct Folder(TempDir);
@@ -313,4 +314,117 @@ async fn a_new_column_is_null_in_older_rows() {
     lake.open(&acme(), &[Arc::new(grown.clone()), lines()]).await.unwrap();
     assert_eq!(current(&mut lake, &grown).await["a"]["version"], "1");
     assert_eq!(history(&mut lake, &grown).await.len(), 1);
+}
+
+/// Looks at the readers' lock whenever a file of history goes.
+struct Lock {
+    path: PathBuf,
+    /// Whether a reader could have taken it.
+    free: Mutex<Vec<bool>>,
+}
+
+impl Watch for Lock {
+    fn before(&self, effect: Effect<'_>) -> io::Result<()> {
+        if let Effect::Remove(path) = effect
+            && path.components().any(|c| c.as_os_str() == "history")
+        {
+            let lock = std::fs::File::open(&self.path)?;
+            self.free.lock().unwrap().push(lock.try_lock_shared().is_ok());
+        }
+        Ok(())
+    }
+    fn after(&self, _: Effect<'_>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_compaction_leaves_few_files_and_takes_none_from_a_reader_with_a_guard() {
+    let home = folder();
+    let root = home.path();
+    let path = root.join("_tidegate/tenant=acme/connection=main/publish.lock");
+    let lock = Arc::new(Lock { path, free: Mutex::default() });
+    let mut lake = Lake::with_files(root.to_owned(), Files::watched(lock.clone()));
+    lake.open(&acme(), &entities()).await.unwrap();
+    for n in 1..=30_i64 {
+        let rows = [bill(&format!("b{}", n % 4), n, n, Some(JANUARY), n.into(), &[("l", n.into())])];
+        let rejects =
+            if n % 10 == 0 { vec![reject(["x", "y", "z"][n as usize / 10 - 1], "{}")] } else { vec![] };
+        lake.commit(Commit { rejects, ..commit(&rows) }).await.unwrap();
+    }
+    // Of bills and their lines 30 files each, of bodies as many, of rejects 3.
+    assert_eq!(lake.upkeep(&acme()).await.unwrap().spare_files, 29 * 3 + 2);
+    let before = everything(&mut lake).await;
+    let done = lake.compact(None).await.unwrap();
+    let files: Vec<_> =
+        done.layers.iter().map(|l| (l.layer.as_str(), l.files_before, l.files_after)).collect();
+    assert_eq!(files, [("history", 60, 2), ("raw", 30, 1), ("rejects", 3, 1), ("issues", 0, 0)]);
+    for layer in &done.layers {
+        assert!(layer.bytes_after < layer.bytes_before || layer.files_before == 0, "{layer:?}");
+        let below = parquet_files(root).into_iter().filter(|p| p.starts_with(&layer.layer));
+        let bytes = below.map(|p| std::fs::metadata(root.join(p)).unwrap().len()).sum::<u64>();
+        assert_eq!(bytes, layer.bytes_after, "{layer:?}");
+    }
+    assert_eq!(*lock.free.lock().unwrap(), [false; 60]);
+    assert_eq!(lake.history_files(&acme(), "bills").unwrap().len(), 1);
+    assert_eq!(lake.current_files(&acme(), "bills").unwrap().len(), 1, "what waited was published");
+    assert_eq!(everything(&mut lake).await, before);
+    let files = parquet_files(root);
+    assert_eq!(lake.compact(None).await.unwrap().layers[0].files_before, 2);
+    assert_eq!(parquet_files(root), files, "a second time");
+}
+
+#[tokio::test]
+async fn a_sync_leaves_a_file_of_which_little_goes_to_the_next_compaction() {
+    let home = folder();
+    let mut lake = open(home.path()).await;
+    let many: Vec<Bill> = (0..9).map(|n| bill(&format!("b{n}"), 1, 10, None, 1, &[])).collect();
+    lake.commit(commit(&many)).await.unwrap();
+    let change = |n: usize| commit(&[bill(&format!("b{n}"), 2, 20, None, 2, &[])]);
+    for n in 0..2 {
+        lake.commit(change(n)).await.unwrap();
+    }
+    let files = parquet_files(home.path());
+    let done = lake.retain(Timestamp(15)).await.unwrap();
+    assert_eq!((done.removed, done.waiting), (0, 2));
+    assert_eq!(parquet_files(home.path()), files);
+    assert!(lake.upkeep(&acme()).await.unwrap().bodies_from.is_empty(), "none is gone");
+    lake.commit(change(2)).await.unwrap();
+    let done = lake.retain(Timestamp(16)).await.unwrap();
+    assert_eq!((done.removed, done.waiting), (3, 0), "a third of the file");
+    lake.commit(change(3)).await.unwrap();
+    assert_eq!(lake.retain(Timestamp(17)).await.unwrap().waiting, 1);
+    assert_eq!(lake.compact(Some(Timestamp(17))).await.unwrap().bodies_removed, 1);
+    let (_, left) = lake.raw_after("bills", 0).await.unwrap().unwrap();
+    assert_eq!(left.iter().map(|r| r.key.as_str()).collect::<Vec<_>>(), ["b4", "b5", "b6", "b7", "b8"]);
+}
+
+#[tokio::test]
+async fn a_column_that_no_entity_has_any_more_is_not_lost_by_a_compaction() {
+    let home = folder();
+    let mut grown = Entity::clone(&bills());
+    grown.columns.push(Column { name: "added".into(), ..grown.columns[9].clone() });
+    let grown = Arc::new(grown);
+    let mut lake = Lake::new(home.path().to_owned());
+    lake.open(&acme(), &[Arc::clone(&grown), lines()]).await.unwrap();
+    let added = row("a", 1, 1, &[("added", Cell::Text("kept".into()))]);
+    let rows = Rows {
+        entity: Arc::clone(&grown),
+        main: batch(&acme(), &grown, std::slice::from_ref(&added)),
+        children: Vec::new(),
+        bodies: vec![body(&added)],
+    };
+    lake.commit(Commit { rows: Some(rows), ..empty("bills", 1) }).await.unwrap();
+    drop(lake);
+    let mut lake = open(home.path()).await;
+    for n in 2..5 {
+        lake.commit(commit(&[bill("a", n, n, None, 1, &[])])).await.unwrap();
+    }
+    lake.compact(None).await.unwrap();
+    let files = lake.history_files(&acme(), "bills").unwrap();
+    assert_eq!(files.len(), 2, "{files:?}");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&files[0]).unwrap()).unwrap();
+    let first = shown(&[reader.build().unwrap().next().unwrap().unwrap()]);
+    assert_eq!(first[0]["added"], "kept");
+    laws(&mut lake).await;
 }

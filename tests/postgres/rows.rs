@@ -12,7 +12,7 @@ use tidegate::{
     checkpoint::{Checkpoint, Phase},
     entity::{Column, ColumnType, Entity, OnBad, Parent},
     id::{ConnectionId, Owner, TenantId},
-    load::{Commit, CompleteScan, Rows, key_hash},
+    load::{Commit, CompleteScan, Rows, Scanned, key_hash},
     time::Timestamp,
 };
 
@@ -201,7 +201,7 @@ pub(crate) fn commit(owner: &Owner, watermark: i64, bill_rows: &[Row], line_rows
 
 pub(crate) fn scan(seen: &[&str], asked_at: i64, delete_share_max: f64) -> CompleteScan {
     CompleteScan {
-        seen: Arc::new(seen.iter().map(|id| key_hash(id)).collect()),
+        found: Scanned::There(Arc::new(seen.iter().map(|id| key_hash(id)).collect())),
         asked_at: Timestamp(asked_at),
         delete_share_max,
     }

@@ -16,7 +16,10 @@ use tidegate::{
     error::Result,
     extract::{InputValue, Limits, Options},
     id::{ConnectionId, Owner, TenantId},
-    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredIssue, StoredReject},
+    load::{
+        Commit, Committed, Compacted, Destination, Diff, Layer, Opened, RawRecord, Retained, See,
+        StoredIssue, StoredReject, Upkeep,
+    },
     manifest::{self, Catalog, Connector, Paging},
     normalize::Facts,
     secret::Secret,
@@ -167,6 +170,15 @@ impl<D: Destination> Destination for Mortal<D> {
     async fn rebuild_end(&mut self, apply: bool) -> Result<Vec<Diff>> {
         self.inner.rebuild_end(apply).await
     }
+    async fn retain(&mut self, before: Timestamp) -> Result<Retained> {
+        self.effects.run(self.inner.retain(before)).await
+    }
+    async fn compact(&mut self, before: Option<Timestamp>) -> Result<Compacted> {
+        self.effects.run(self.inner.compact(before)).await
+    }
+    async fn upkeep(&mut self, owner: &Owner) -> Result<Upkeep> {
+        self.inner.upkeep(owner).await
+    }
 }
 
 /// Which provider a test syncs.
@@ -247,6 +259,7 @@ impl Bench {
             seed: 7,
             options: Options { slices: false, limits: Limits::default(), ..Options::default() },
             keep_raw: true,
+            raw_for: None,
             delete_share_max: 1.0,
             reject_share_max: 1.0,
             connector,

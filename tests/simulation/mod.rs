@@ -7,3 +7,4 @@ pub(crate) mod harness;
 mod pace;
 mod repair;
 pub(crate) mod rows;
+mod upkeep;

@@ -161,6 +161,7 @@ pub async fn source<H: Http, C: Clock>(
 ) -> Result<Report> {
     let mut job = project.job(pipeline, &order.narrow())?;
     job.keep_raw = false;
+    job.raw_for = None;
     job.reject_share_max = 1.0;
     stored(project, pipeline).await?;
     let scratch = Scratch::of(project, pipeline);

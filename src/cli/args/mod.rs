@@ -7,7 +7,7 @@ mod start;
 
 pub use data::{Export, Format, Quarantine, Query, Rows, SchemaArgs};
 pub use insight::{Of, Prove, Report};
-pub use project::{Connectors, Names, Plan, Rebuild, Run, State, Status, Sync};
+pub use project::{Compact, Connectors, Names, Plan, Rebuild, Run, State, Status, Sync};
 pub use repair::{Backfill, Mode, Sweep, Verify};
 pub use start::{Demo, Init, Setting, Simulate};
 
@@ -125,6 +125,8 @@ pub enum Command {
     Quarantine(Quarantine),
     /// Make tables again from the stored bodies, after a mapping changed
     Rebuild(Rebuild),
+    /// Bring many small files into few, and let old bodies go
+    Compact(Compact),
     /// Look at, reset or carry over how far streams are read
     #[command(subcommand)]
     State(State),

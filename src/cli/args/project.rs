@@ -1,4 +1,5 @@
-//! Arguments of a project's daily verbs: `check`, `plan`, `sync`, `run`, `status`, `rebuild`, `state`, `connectors`.
+//! Arguments of a project's daily verbs: `check`, `plan`, `sync`, `run`, `status`, `compact`, `rebuild`,
+//! `state`, `connectors`.
 use clap::{Args, Subcommand, ValueHint};
 use std::path::PathBuf;
 
@@ -78,6 +79,23 @@ pub struct Status {
     /// How many of the last runs to show
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub runs: usize,
+}
+
+/// Bring many small files into few.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  tidegate compact
+  tidegate compact acme
+  tidegate compact acme -o json
+
+A lake gets a few files with every sync: their rows are merged into files of about 128 MB. What queries, exports and
+rebuilds see stays the same. A program that reads files of `history` or `raw` by itself may miss one meanwhile, and
+reads again. In Postgres the tables are vacuumed and analyzed instead. With `raw: { keep: 90d }` in the pipeline file,
+bodies that are old enough go too. `tidegate status` says when it is worth its while.")]
+pub struct Compact {
+    /// Which pipelines [default: all]
+    #[arg(value_name = "PIPELINE")]
+    pub pipelines: Vec<String>,
 }
 
 /// Make tables again.

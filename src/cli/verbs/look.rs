@@ -46,6 +46,7 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
             scene.out.table(&runs)?;
         }
         lateness(scene, one);
+        upkeep(scene, one);
         if let Some(renewal) = &one.renewal {
             scene.out.note(&format!(
                 "the mappings or column policies changed since these rows were made: {renewal}"
@@ -92,6 +93,20 @@ fn streams(one: &PipelineStatus, now: Timestamp) -> Table {
         table.row(cells);
     }
     table
+}
+
+/// What housekeeping did and has to do.
+fn upkeep(scene: &Scene<'_>, one: &PipelineStatus) {
+    if let Some(from) = one.streams.iter().filter_map(|s| s.bodies_from).max() {
+        scene.out.note(&format!(
+            "bodies are whole from {}; before that, of each record the newest is kept",
+            figures::minute(from)
+        ));
+    }
+    if let Some(command) = &one.compaction {
+        let files = figures::grouped(one.spare_files);
+        scene.out.note(&format!("{files} small files could be fewer: {command}"));
+    }
 }
 
 /// A row that is later than the overlap is found by a sweep only; one that was late for most of it is a warning.

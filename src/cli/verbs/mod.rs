@@ -1,4 +1,5 @@
 //! One function per command: call the verb, draw what it answers, choose the exit code.
+mod compact;
 mod demo;
 mod files;
 mod insight;
@@ -72,6 +73,7 @@ async fn command(scene: &Scene<'_>, command: Command) -> Result<Exit> {
         Command::Schema(asked) => files::schema(scene, &asked),
         Command::Quarantine(asked) => operate::quarantine(scene, &asked).await,
         Command::Rebuild(asked) => operate::rebuild(scene, &asked).await,
+        Command::Compact(asked) => compact::compact(scene, &asked).await,
         Command::State(asked) => operate::state(scene, &asked).await,
         Command::Connectors(asked) => files::connectors(scene, &asked),
         Command::Demo(asked) => demo::demo(scene, &asked).await,

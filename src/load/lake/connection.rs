@@ -216,12 +216,9 @@ impl Connection {
             Layer::History => {
                 for file in &shelf.table.history {
                     let path = self.layout.history(&entity.name, &file.file.name);
-                    let schema = Some(entity.history_schema());
-                    for batch in super::rows::read(
-                        &self.files,
-                        &path,
-                        super::rows::Part { schema, ..Default::default() },
-                    )? {
+                    let (schema, rows) = (Some(entity.history_schema()), Some(vec![file.file.range()]));
+                    let part = super::rows::Part { schema, rows, ..Default::default() };
+                    for batch in super::rows::read(&self.files, &path, part)? {
                         found.push(batch?);
                     }
                 }

@@ -88,7 +88,7 @@ pub(super) fn write(
 pub(super) fn read(files: &Files, layout: &Layout, state: &State) -> Result<Vec<StoredIssue>> {
     let mut all = Vec::new();
     for file in &state.issues {
-        let part = Part { schema: Some(schema()), ..Part::default() };
+        let part = Part { rows: Some(vec![file.range()]), schema: Some(schema()), ..Part::default() };
         for batch in rows::read(files, &path(layout, &file.name), part)? {
             issue::gather(&mut all, of_batch(&batch?)?);
         }

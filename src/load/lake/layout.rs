@@ -59,3 +59,8 @@ pub(super) fn commit_file(commit_no: i64) -> String {
 pub(super) fn aside_file(commit_no: i64, epoch: i64, nth: u64) -> String {
     format!("c{commit_no:012}-r{epoch}-{nth}.parquet")
 }
+
+/// Name of a merged file that begins with the rows of that commit: `nth` of the epoch that fits.
+pub(super) fn merged_file(commit_no: i64, epoch: i64, nth: u64) -> String {
+    format!("c{commit_no:012}-m{epoch}-{nth}.parquet")
+}

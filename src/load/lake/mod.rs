@@ -1,6 +1,8 @@
 //! A lake: Parquet files in a local directory, and one state document per connection that says which of them count.
 //!
 //! `ARCHITECTURE.md` section 6 has the layout. Absent on purpose: a clock, SQL, object stores.
+mod carry;
+mod compact;
 mod connection;
 mod files;
 mod issues;
@@ -10,24 +12,31 @@ mod plan;
 mod publish;
 mod raw;
 mod rebuild;
+mod retain;
 mod rows;
 mod seen;
 mod shelf;
+mod stack;
 mod state;
 
 pub use files::{Effect, Files, Watch};
 pub use publish::ReadGuard;
 
-use super::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredIssue, StoredReject};
+use super::{
+    Commit, Committed, Compacted, Destination, Diff, Layer, Opened, RawRecord, Retained, See, StoredIssue,
+    StoredReject, Upkeep,
+};
 use crate::{
     checkpoint::Checkpoint,
     entity::Entity,
     error::{Error, Kind, Result},
     id::{ConnectionId, Owner, TenantId},
+    time::Timestamp,
 };
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use connection::Connection;
 use layout::Layout;
+use state::State;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -99,7 +108,8 @@ impl Lake {
     pub fn issue_files(&self, owner: &Owner) -> Result<Vec<PathBuf>> {
         let layout = self.layout(owner);
         let Some((state, _)) = state::load(&self.files, &layout)? else { return Ok(Vec::new()) };
-        Ok(state.issues.iter().map(|file| layout.kept("issues", None).join(&file.name)).collect())
+        let files = state.issues.iter().filter(|file| file.start == 0);
+        Ok(files.map(|file| layout.kept("issues", None).join(&file.name)).collect())
     }
     /// Columns of the quality issues.
     pub fn issue_schema() -> SchemaRef {
@@ -110,7 +120,24 @@ impl Lake {
         let layout = self.layout(owner);
         let Some((state, _)) = state::load(&self.files, &layout)? else { return Ok(Vec::new()) };
         let Some(table) = state.tables.get(entity) else { return Ok(Vec::new()) };
-        Ok(table.history.iter().map(|file| layout.history(entity, &file.file.name)).collect())
+        let files = table.history.iter().filter(|file| file.file.start == 0);
+        Ok(files.map(|file| layout.history(entity, &file.file.name)).collect())
+    }
+    /// What `read` makes of the state, None when there is none. Without a lock a file may go while it is read: then the
+    /// state is another by now, and is read again.
+    fn steady<T>(&self, owner: &Owner, read: impl Fn(&Layout, &State) -> Result<T>) -> Result<Option<T>> {
+        let layout = self.layout(owner);
+        let Some((mut state, mut bytes)) = state::load(&self.files, &layout)? else { return Ok(None) };
+        loop {
+            let failed = match read(&layout, &state) {
+                Ok(found) => return Ok(Some(found)),
+                Err(failed) => failed,
+            };
+            match state::load(&self.files, &layout)? {
+                Some((newer, now)) if now != bytes => (state, bytes) = (newer, now),
+                _ => return Err(failed),
+            }
+        }
     }
 }
 
@@ -153,14 +180,13 @@ impl Destination for Lake {
         self.opened()?.raw_after(stream, after)
     }
     async fn rejects(&mut self, owner: &Owner) -> Result<Vec<StoredReject>> {
-        let layout = self.layout(owner);
-        let Some((state, _)) = state::load(&self.files, &layout)? else { return Ok(Vec::new()) };
-        connection::open_rejects(&self.files, &layout, &state)
+        let found =
+            self.steady(owner, |layout, state| connection::open_rejects(&self.files, layout, state))?;
+        Ok(found.unwrap_or_default())
     }
     async fn issues(&mut self, owner: &Owner) -> Result<Vec<StoredIssue>> {
-        let layout = self.layout(owner);
-        let Some((state, _)) = state::load(&self.files, &layout)? else { return Ok(Vec::new()) };
-        issues::read(&self.files, &layout, &state)
+        let found = self.steady(owner, |layout, state| issues::read(&self.files, layout, state))?;
+        Ok(found.unwrap_or_default())
     }
     async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
         self.opened()?.settle(issues)
@@ -183,5 +209,22 @@ impl Destination for Lake {
     }
     async fn rebuild_end(&mut self, apply: bool) -> Result<Vec<Diff>> {
         self.opened()?.rebuild_end(apply)
+    }
+    async fn retain(&mut self, before: Timestamp) -> Result<Retained> {
+        self.opened()?.retain(before)
+    }
+    async fn compact(&mut self, before: Option<Timestamp>) -> Result<Compacted> {
+        self.opened()?.compact(before)
+    }
+    async fn upkeep(&mut self, owner: &Owner) -> Result<Upkeep> {
+        let Some((state, _)) = state::load(&self.files, &self.layout(owner))? else {
+            return Ok(Upkeep::default());
+        };
+        let bodies_from = state.streams.iter().filter_map(|(name, s)| Some((name.clone(), s.bodies_from?)));
+        Ok(Upkeep {
+            spare_files: compact::spare_files(&state),
+            retained_before: state.retained_before,
+            bodies_from: bodies_from.collect(),
+        })
     }
 }

@@ -102,12 +102,7 @@ pub(super) fn plan(
 
 impl Plan {
     fn draft(&mut self, entity: &Arc<Entity>) -> &mut Draft {
-        self.drafts.entry(entity.name.clone()).or_insert_with(|| Draft {
-            entity: Arc::clone(entity),
-            parts: Vec::new(),
-            months: Vec::new(),
-            left: BTreeMap::new(),
-        })
+        self.drafts.entry(entity.name.clone()).or_insert_with(|| Draft::new(entity))
     }
     fn upsert(
         &mut self,
@@ -242,8 +237,12 @@ fn indices(rows: impl Iterator<Item = usize>) -> UInt64Array {
 }
 
 impl Draft {
+    pub(super) fn new(entity: &Arc<Entity>) -> Self {
+        let entity = Arc::clone(entity);
+        Self { entity, parts: Vec::new(), months: Vec::new(), left: BTreeMap::new() }
+    }
     /// Adds the picked rows of an incoming batch, and notes which of them leave another month.
-    fn write(
+    pub(super) fn write(
         &mut self,
         batch: &RecordBatch,
         keys: &Keys<'_>,
@@ -264,7 +263,13 @@ impl Draft {
         let rows = take_record_batch(batch, &indices(picked.iter().copied())).map_err(fold::arrow)?;
         self.add(&rows, UPSERT, number, months)
     }
-    fn add(&mut self, rows: &RecordBatch, op: &str, number: i64, months: Vec<Month>) -> Result<()> {
+    pub(super) fn add(
+        &mut self,
+        rows: &RecordBatch,
+        op: &str,
+        number: i64,
+        months: Vec<Month>,
+    ) -> Result<()> {
         if rows.num_rows() > 0 {
             self.parts.push(fold::as_history(rows, self.entity.history_schema(), op, number)?);
             self.months.extend(months);

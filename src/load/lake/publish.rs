@@ -57,8 +57,8 @@ impl Connection {
     /// Publishes everything unpublished of a stream's tables. Bytes written.
     pub(super) fn publish(&mut self, stream: &str) -> Result<u64> {
         let Some(stream) = self.held.state.streams.get(stream) else { return Ok(0) };
-        let waits = |t: &Table| t.fresh || t.unpublished().next().is_some();
-        let waiting = stream.feeds().filter(|name| self.held.state.tables.get(*name).is_some_and(waits));
+        let waiting =
+            stream.feeds().filter(|name| self.held.state.tables.get(*name).is_some_and(Table::waits));
         let waiting: BTreeSet<String> = waiting.cloned().collect();
         self.publish_tables(&waiting)
     }
@@ -77,9 +77,7 @@ impl Connection {
         let staged = self.stage(names)?;
         let moved = staged.iter().flat_map(|s| s.first.iter().chain(&s.then));
         let mut bytes: u64 = moved.filter_map(|(_, new)| new.as_ref()).map(|new| new.bytes).sum();
-        let path = lock_path(&self.layout);
-        let guard = self.files.lock_file(&path)?;
-        guard.lock().map_err(|e| super::files::failed("lock", &path, e))?;
+        let _guard = self.hold_readers_off()?;
         let mut next = self.held.state.clone();
         next.publishing.clone_from(names);
         bytes += self.held.replace(next)?;
@@ -97,6 +95,13 @@ impl Connection {
             self.seen.insert(name.clone(), Seen::default());
         }
         Ok(bytes)
+    }
+    /// While it lives nobody reads under a `ReadGuard`: files may go.
+    pub(super) fn hold_readers_off(&self) -> Result<File> {
+        let path = lock_path(&self.layout);
+        let guard = self.files.lock_file(&path)?;
+        guard.lock().map_err(|e| super::files::failed("lock", &path, e))?;
+        Ok(guard)
     }
     fn stage(&self, names: &BTreeSet<String>) -> Result<Vec<Staged>> {
         let view = self.view();
@@ -189,7 +194,8 @@ impl Stage<'_> {
         for file in files {
             touched.extend(file.sections.iter().map(|(month, _)| *month).chain(file.left.keys().copied()));
             let path = self.view.layout.history(&self.entity.name, &file.file.name);
-            history.push((file, Stretches::open(self.view.files, &path, self.entity.history_schema())?));
+            let schema = self.entity.history_schema();
+            history.push((file, Stretches::open(self.view.files, &path, file.file.range(), schema)?));
         }
         // Ascending, as the sections of every file are: each file is read once.
         for month in touched {

@@ -1,4 +1,4 @@
-//! Bodies and rejects as immutable files, one of each per commit.
+//! Bodies and rejects as immutable files: one of each per commit, until they are merged.
 use super::{
     files::{Files, Finished},
     layout::{Layout, commit_file},
@@ -50,13 +50,26 @@ pub(super) fn keep(files: &Files, finished: &Finished, commit_no: i64, rows: usi
         files.sync_folder(folder)?;
     }
     let name = finished.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(KeptFile { name, commit_no, rows: u64::try_from(rows).unwrap_or(u64::MAX), bytes: finished.bytes })
+    let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+    Ok(KeptFile { name, commit_no, rows, bytes: finished.bytes, start: 0 })
 }
 
 /// Low half of the body's xxh3-128.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
 fn body_hash(body: &[u8]) -> i64 {
     (twox_hash::XxHash3_128::oneshot(body) as u64).cast_signed()
+}
+
+/// Columns of stored bodies.
+pub(super) fn record_schema() -> SchemaRef {
+    schema(&[
+        ("key", DataType::Utf8, false),
+        ("version", DataType::Int64, false),
+        ("read_at", TIME, false),
+        ("body_hash", DataType::Int64, false),
+        ("deleted", DataType::Boolean, false),
+        ("body", DataType::Utf8, false),
+    ])
 }
 
 pub(super) fn write(
@@ -66,14 +79,7 @@ pub(super) fn write(
     records: &[RawRecord],
 ) -> Result<Option<KeptFile>> {
     let Some(first) = records.first() else { return Ok(None) };
-    let schema = schema(&[
-        ("key", DataType::Utf8, false),
-        ("version", DataType::Int64, false),
-        ("read_at", TIME, false),
-        ("body_hash", DataType::Int64, false),
-        ("deleted", DataType::Boolean, false),
-        ("body", DataType::Utf8, false),
-    ]);
+    let schema = record_schema();
     let path = layout.raw(stream, &commit_file(first.commit_no));
     let mut writer = Writer::create(files, &path, Arc::clone(&schema), Some("body"))?;
     for chunk in records.chunks(CHUNK) {
@@ -100,7 +106,8 @@ pub(super) fn write(
 
 pub(super) fn read(files: &Files, layout: &Layout, stream: &str, file: &KeptFile) -> Result<Vec<RawRecord>> {
     let mut found = Vec::new();
-    for batch in rows::read(files, &layout.raw(stream, &file.name), Part::default())? {
+    let part = Part { rows: Some(vec![file.range()]), ..Part::default() };
+    for batch in rows::read(files, &layout.raw(stream, &file.name), part)? {
         let batch = batch?;
         let keys: &StringArray = fold::column(&batch, "key")?;
         let versions: &Int64Array = fold::column(&batch, "version")?;
@@ -123,6 +130,19 @@ fn rejects_path(layout: &Layout, name: &str) -> PathBuf {
     layout.kept("rejects", None).join(name)
 }
 
+/// Columns of quarantined records.
+pub(super) fn reject_schema() -> SchemaRef {
+    schema(&[
+        ("stream", DataType::Utf8, false),
+        ("key", DataType::Utf8, true),
+        ("rule", DataType::Utf8, false),
+        ("pointer", DataType::Utf8, false),
+        ("message", DataType::Utf8, false),
+        ("asked_at", TIME, false),
+        ("body", DataType::Binary, false),
+    ])
+}
+
 pub(super) fn write_rejects(
     files: &Files,
     layout: &Layout,
@@ -132,15 +152,7 @@ pub(super) fn write_rejects(
     if rejects.is_empty() {
         return Ok(None);
     }
-    let schema = schema(&[
-        ("stream", DataType::Utf8, false),
-        ("key", DataType::Utf8, true),
-        ("rule", DataType::Utf8, false),
-        ("pointer", DataType::Utf8, false),
-        ("message", DataType::Utf8, false),
-        ("asked_at", TIME, false),
-        ("body", DataType::Binary, false),
-    ]);
+    let schema = reject_schema();
     let path = rejects_path(layout, &commit_file(number));
     let mut writer = Writer::create(files, &path, Arc::clone(&schema), Some("body"))?;
     for chunk in rejects.chunks(CHUNK) {
@@ -166,7 +178,8 @@ pub(super) fn read_rejects(files: &Files, layout: &Layout, file: &RejectFile) ->
     let number = file.file.commit_no;
     let mut found = Vec::new();
     let mut ordinal = 0_u64;
-    for batch in rows::read(files, &rejects_path(layout, &file.file.name), Part::default())? {
+    let part = Part { rows: Some(vec![file.file.range()]), ..Part::default() };
+    for batch in rows::read(files, &rejects_path(layout, &file.file.name), part)? {
         let batch = batch?;
         let text = |name| fold::column::<StringArray>(&batch, name);
         let (streams, keys, rules) = (text("stream")?, text("key")?, text("rule")?);

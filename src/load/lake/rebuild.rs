@@ -1,4 +1,5 @@
-//! Builds a stream's tables again, aside, compares, and swaps them in by one state replacement.
+//! Builds a stream's tables again, aside, compares, and swaps them in by one state replacement. What has no body any
+//! more is taken over (`carry`).
 use super::{
     connection::Connection,
     layout::aside_file,
@@ -21,10 +22,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub(super) struct Aside {
     pub(super) stream: String,
     /// The connection's, with what the rebuilding commits feed: a rebuild may fill a table for the first time.
-    known: State,
-    tables: BTreeMap<String, Table>,
-    seen: BTreeMap<String, Seen>,
-    files: u64,
+    pub(super) known: State,
+    pub(super) tables: BTreeMap<String, Table>,
+    pub(super) seen: BTreeMap<String, Seen>,
+    pub(super) files: u64,
+    /// Of commits up to here, rows whose bodies are gone were taken over.
+    pub(super) carried: i64,
 }
 
 impl Connection {
@@ -36,6 +39,7 @@ impl Connection {
             tables: BTreeMap::new(),
             seen: BTreeMap::new(),
             files: self.aside.take().map_or(0, |old| old.files),
+            carried: 0,
         });
         Ok(())
     }
@@ -45,9 +49,20 @@ impl Connection {
         let number =
             commit.as_of.ok_or_else(|| Error::new(Kind::Bug, "a rebuilding commit needs its number"))?;
         let mut aside = self.aside.take().ok_or_else(not_begun)?;
-        let outcome = self.write_aside(&mut aside, commit, number);
+        let outcome =
+            self.carry(&mut aside, number).and_then(|()| self.write_aside(&mut aside, commit, number));
         self.aside = Some(aside);
         outcome
+    }
+    /// A name that no file of the table has: a stream may be rebuilt twice by one writer.
+    pub(super) fn free_aside(&self, aside: &mut Aside, table: &str, number: i64) -> String {
+        loop {
+            aside.files += 1;
+            let name = aside_file(number, self.held.state.epoch, aside.files);
+            if !self.layout.history(table, &name).exists() {
+                return name;
+            }
+        }
     }
     fn write_aside(&self, aside: &mut Aside, commit: &Commit, number: i64) -> Result<Committed> {
         aside.known.streams.entry(commit.stream.clone()).or_default().learn(commit);
@@ -55,8 +70,7 @@ impl Connection {
         let Some(plan) = plan else { return Ok(Committed { commit_no: number, ..Committed::default() }) };
         let mut done = plan.done;
         for (name, draft) in plan.drafts {
-            aside.files += 1;
-            let file = aside_file(number, self.held.state.epoch, aside.files);
+            let file = self.free_aside(aside, &name, number);
             let Some((file, rows)) = draft.keep(&self.files, &self.layout, &file, &commit.stream, number)?
             else {
                 continue;
@@ -70,7 +84,8 @@ impl Connection {
     }
     pub(super) fn rebuild_end(&mut self, apply: bool) -> Result<Vec<Diff>> {
         self.held.check()?;
-        let aside = self.aside.take().ok_or_else(not_begun)?;
+        let mut aside = self.aside.take().ok_or_else(not_begun)?;
+        self.carry(&mut aside, i64::MAX)?;
         let fed = aside.known.streams.get(&aside.stream).cloned().unwrap_or_default();
         let names: BTreeSet<String> = fed.feeds().filter(|name| !name.is_empty()).cloned().collect();
         let mut diffs = Vec::new();

@@ -96,6 +96,10 @@ impl Writer {
     pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         self.inner.write(rows).map_err(|e| broken("write", &self.path, e))
     }
+    /// Bytes of whole row groups so far: the file becomes at least that large.
+    pub(super) fn bytes(&self) -> u64 {
+        u64::try_from(self.inner.bytes_written()).unwrap_or(u64::MAX)
+    }
     pub(super) fn finish(self) -> Result<Finished> {
         self.inner.into_inner().map_err(|e| broken("write", &self.path, e))?.finish()
     }
@@ -148,6 +152,12 @@ impl Iterator for Batches {
     }
 }
 
+/// The columns that a file has.
+pub(super) fn columns(files: &Files, path: &Path) -> Result<SchemaRef> {
+    let opened = ParquetRecordBatchReaderBuilder::try_new(files.open(path)?);
+    Ok(Arc::clone(opened.map_err(|e| broken("read", path, e))?.schema()))
+}
+
 /// A row file read once, from front to back, a stretch of rows at a time.
 pub(super) struct Stretches {
     batches: Batches,
@@ -155,8 +165,9 @@ pub(super) struct Stretches {
 }
 
 impl Stretches {
-    pub(super) fn open(files: &Files, path: &Path, schema: SchemaRef) -> Result<Self> {
-        let batches = read(files, path, Part { schema: Some(schema), ..Part::default() })?;
+    pub(super) fn open(files: &Files, path: &Path, rows: Range<usize>, schema: SchemaRef) -> Result<Self> {
+        let part = Part { rows: Some(vec![rows]), schema: Some(schema), ..Part::default() };
+        let batches = read(files, path, part)?;
         Ok(Self { batches, rest: None })
     }
     /// The next rows, at most `left` of them, which becomes less; None when nothing is left.

@@ -47,7 +47,7 @@ impl Seen {
     pub(super) fn build(files: &Files, layout: &Layout, name: &str, table: &Table) -> Result<Self> {
         let mut seen = Self::default();
         for (_, file) in table.unpublished() {
-            let part = Part { columns: &["id"], ..Part::default() };
+            let part = Part { columns: &["id"], rows: Some(vec![file.file.range()]), schema: None };
             for batch in rows::read(files, &layout.history(name, &file.file.name), part)? {
                 seen.absorb(&batch?)?;
             }
@@ -95,7 +95,8 @@ impl Shelf<'_> {
             let path = self.layout.history(&self.entity.name, &file.file.name);
             let mut months =
                 file.sections.iter().flat_map(|(month, rows)| std::iter::repeat_n(*month, *rows)).enumerate();
-            for batch in rows::read(self.files, &path, Part { columns: &columns, ..Part::default() })? {
+            let part = Part { columns: &columns, rows: Some(vec![file.file.range()]), schema: None };
+            for batch in rows::read(self.files, &path, part)? {
                 let batch = batch?;
                 let keys = self.keys(&batch)?;
                 let op: &StringArray = fold::column(&batch, "op")?;
@@ -180,17 +181,17 @@ impl Shelf<'_> {
             |a: &Place, b: &Place| a.history == b.history && (a.history.is_some() || a.month == b.month);
         for group in places.chunk_by(same_file) {
             let Some(first) = group.first() else { continue };
-            let path = match first.history {
-                None => self.layout.current(&self.entity.name, first.month),
+            let (path, start) = match first.history {
+                None => (self.layout.current(&self.entity.name, first.month), 0),
                 Some(nth) => {
                     let file = self.table.history.get(nth);
                     let file = file.ok_or_else(|| Error::new(Kind::Bug, "a history file is not listed"))?;
-                    self.layout.history(&self.entity.name, &file.file.name)
+                    (self.layout.history(&self.entity.name, &file.file.name), file.file.range().start)
                 }
             };
             let mut group: Vec<&Place> = group.iter().collect();
             group.sort_unstable_by_key(|p| p.row);
-            let ranges: Vec<Range<usize>> = group.iter().map(|p| p.row..p.row + 1).collect();
+            let ranges: Vec<Range<usize>> = group.iter().map(|p| start + p.row..start + p.row + 1).collect();
             let part = Part { rows: Some(ranges), schema: Some(self.entity.schema()), ..Part::default() };
             let mut months = group.into_iter().map(|p| p.month);
             for batch in rows::read(self.files, &path, part)? {
@@ -211,9 +212,9 @@ impl Shelf<'_> {
         }
         for (nth, file) in self.table.unpublished() {
             let mut start = 0;
-            for batch in
-                rows::read(self.files, &self.layout.history(&self.entity.name, &file.file.name), part())?
-            {
+            let path = self.layout.history(&self.entity.name, &file.file.name);
+            let part = Part { rows: Some(vec![file.file.range()]), ..part() };
+            for batch in rows::read(self.files, &path, part)? {
                 let batch = batch?;
                 let rows = batch.num_rows();
                 let is_newest = |key: u128, row: usize| {

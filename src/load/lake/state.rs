@@ -7,12 +7,16 @@ use crate::{
     checkpoint::Checkpoint,
     error::{Error, Kind, Result},
     load::Commit,
+    time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
-/// The stored form this release writes; older ones still load.
-const FORMAT: u32 = 1;
+/// The stored form this release writes; older ones still load. 2: a file may hold the rows of several commits.
+const FORMAT: u32 = 2;
 const NAME: &str = "state.json";
 
 /// Everything a reader or the next writer must know of one connection.
@@ -28,6 +32,9 @@ pub(super) struct State {
     pub(super) issues: Vec<KeptFile>,
     /// Entities whose current files are being exchanged right now.
     pub(super) publishing: BTreeSet<String>,
+    /// `Upkeep::retained_before`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) retained_before: Option<Timestamp>,
 }
 
 /// What a stream feeds and which bodies it stored.
@@ -40,15 +47,36 @@ pub(super) struct StreamFiles {
     /// Files of keys that its unfinished sweep saw.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) seen: Vec<String>,
+    /// `Upkeep::bodies_from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bodies_from: Option<Timestamp>,
 }
 
-/// An immutable file of one commit.
+/// The rows of one commit in an immutable file. A merged file holds those of several, one after the other; the state
+/// names all rows of a file or none, for whoever reads history reads whole files.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct KeptFile {
     pub(super) name: String,
     pub(super) commit_no: i64,
     pub(super) rows: u64,
+    /// Of the file; 0 where it began with another commit.
     pub(super) bytes: u64,
+    /// Where the rows begin in the file.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) start: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl KeptFile {
+    /// Its rows in the file.
+    pub(super) fn range(&self) -> Range<usize> {
+        let place = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
+        place(self.start)..place(self.start.saturating_add(self.rows))
+    }
 }
 
 /// Quarantined records of one commit.
@@ -62,7 +90,7 @@ pub(super) struct RejectFile {
 /// One unified table.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Table {
-    /// Oldest first.
+    /// Oldest first; one entry a commit.
     pub(super) history: Vec<HistoryFile>,
     /// Published current files.
     pub(super) months: BTreeSet<Month>,
@@ -109,6 +137,10 @@ impl StreamFiles {
 }
 
 impl Table {
+    /// Whether the current files lack something.
+    pub(super) fn waits(&self) -> bool {
+        self.fresh || self.unpublished().next().is_some()
+    }
     /// Positions in `history` of what the current files lack.
     pub(super) fn unpublished(&self) -> impl Iterator<Item = (usize, &HistoryFile)> {
         self.history.iter().enumerate().filter(|(_, f)| !f.published)

@@ -2,10 +2,12 @@
 //!
 //! Absent on purpose: a lock. Whoever opens takes over, so that fencing alone is what is tested.
 mod aside;
+mod quarantine;
+mod upkeep;
 
 use super::{
-    Commit, Committed, Destination, Diff, Late, Layer, Opened, RawRecord, Rows, See, StoredIssue,
-    StoredReject,
+    Commit, Committed, Compacted, Destination, Diff, Late, Layer, Opened, RawRecord, Retained, Rows, See,
+    StoredIssue, StoredReject, Upkeep,
     fold::{self, Census, ChildChanges, Held, HeldRows, Keys, REMOVE, UPSERT},
     issue, key_hash,
 };
@@ -17,7 +19,7 @@ use crate::{
     time::Timestamp,
 };
 use arrow::{array::RecordBatch, compute::concat_batches};
-use aside::{commit_aside, swap};
+use aside::{Aside, commit_aside};
 use bytes::Bytes;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,6 +43,7 @@ struct Stored {
     /// By stream, what its unfinished sweep saw.
     seen: BTreeMap<String, Vec<u128>>,
     runs: Vec<serde_json::Value>,
+    upkeep: Upkeep,
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +78,7 @@ pub struct Memory {
 struct Mine {
     owner: Owner,
     epoch: i64,
-    aside: Option<(String, Stored)>,
+    aside: Option<Aside>,
 }
 
 impl Memory {
@@ -238,17 +241,6 @@ impl Stored {
         }
         Ok(count(living.len()))
     }
-    fn keep_rejects(&mut self, commit: &Commit, number: i64) {
-        self.resolved.extend(commit.resolves.iter().cloned());
-        let open = self.rejects.iter().filter(|r| !self.resolved.contains(&r.id));
-        let mut seen: fold::KeySet = open.map(|r| fold::reject_hash(&r.reject)).collect();
-        for reject in commit.rejects.iter().filter(|r| seen.insert(fold::reject_hash(r))) {
-            let ordinal = self.rejects.iter().filter(|r| r.commit_no == number).count();
-            let id = format!("{number}-{ordinal}");
-            self.rejects.push(StoredReject { id, commit_no: number, reject: reject.clone() });
-        }
-        issue::put(&mut self.issues, issue::of_commit(commit));
-    }
 }
 
 fn raw(held: &Held<()>, key: &str, body: Bytes, commit_no: i64) -> RawRecord {
@@ -279,9 +271,9 @@ impl Destination for Memory {
     }
     async fn commit(&mut self, commit: Commit) -> Result<Committed> {
         if let Some(mut mine) =
-            self.mine.take_if(|m| m.aside.as_ref().is_some_and(|(s, _)| *s == commit.stream))
+            self.mine.take_if(|m| m.aside.as_ref().is_some_and(|a| a.stream == commit.stream))
         {
-            let outcome = commit_aside(&mut mine, commit);
+            let outcome = commit_aside(&mut mine, &self.store, commit);
             self.mine = Some(mine);
             return outcome;
         }
@@ -377,13 +369,22 @@ impl Destination for Memory {
     async fn rebuild_begin(&mut self, stream: &str) -> Result<()> {
         self.with(|_, _| Ok(()))?;
         if let Some(mine) = &mut self.mine {
-            mine.aside = Some((stream.to_owned(), Stored::default()));
+            mine.aside = Some(Aside::of(stream));
         }
         Ok(())
     }
     async fn rebuild_end(&mut self, apply: bool) -> Result<Vec<Diff>> {
         let aside = self.mine.as_mut().and_then(|mine| mine.aside.take());
-        let (stream, aside) = aside.ok_or_else(|| Error::new(Kind::Bug, "no rebuild was begun"))?;
-        self.with(|_, stored| Ok(swap(stored, &stream, &aside, apply)))
+        let aside = aside.ok_or_else(|| Error::new(Kind::Bug, "no rebuild was begun"))?;
+        self.with(|_, stored| aside.end(stored, apply))
+    }
+    async fn retain(&mut self, before: Timestamp) -> Result<Retained> {
+        self.with(|_, stored| Ok(stored.retain(before)))
+    }
+    async fn compact(&mut self, before: Option<Timestamp>) -> Result<Compacted> {
+        self.with(|_, stored| Ok(stored.compact(before)))
+    }
+    async fn upkeep(&mut self, owner: &Owner) -> Result<Upkeep> {
+        Ok(self.lock().0.get(owner).map(|stored| stored.upkeep.clone()).unwrap_or_default())
     }
 }

@@ -108,7 +108,7 @@ async fn attempt(conn: &mut PgConnection, open: &mut Open, commit: &Commit) -> R
         prepare::parent_indexes(conn, &rows.children).await?;
     }
     if let Some(rebuild) = open.rebuild.as_mut().filter(|r| r.stream == commit.stream) {
-        rebuild.prepare(conn, commit).await?;
+        rebuild.prepare(conn, &open.owner, commit).await?;
     }
     let open = &*open;
     let mut tx = conn.begin().await?;
@@ -138,6 +138,7 @@ async fn build(
     commit: &Commit,
 ) -> Result<Committed, Fault> {
     let commit_no = commit.as_of.unwrap_or(open.commit_no);
+    rebuild.carry(conn, commit_no).await?;
     let target = Target { owner: &open.owner, commit_no, aside: Some(rebuild), keep_raw: false, due: None };
     write(conn, open, &target, commit).await
 }

@@ -272,4 +272,35 @@ impl<'a> Table<'a> {
         let columns = self.columns(layer, "");
         format!("insert into {} ({columns}) select {columns} from {}", self.at(layer), new.at(layer))
     }
+
+    /// The session's own table, named `carried`, of history rows whose records have no stored body of their commit.
+    /// `$1` tenant, `$2` connection, `$3` stream.
+    pub(super) fn bodiless(&self, carried: &str) -> String {
+        let of = self.parent().unwrap_or_else(|| "\"id\"".into());
+        let columns = self.columns(Layer::History, "h.");
+        format!(
+            "create temp table {carried} as select {columns} from {} h where h.tenant_id = $1 and h.connection_id = $2 \
+             and h.{of} is not null and not exists (select from raw.records r where r.tenant_id = $1 \
+             and r.connection_id = $2 and r.stream = $3 and r.commit_no = h.commit_no and r.key = h.{of})",
+            self.history
+        )
+    }
+    /// Takes those of `carried` up to a commit (`$1`) over: what they replace goes, the newest of each id comes, and all
+    /// of them are history.
+    pub(super) fn carry(&self, carried: &str) -> [String; 3] {
+        let (current, history) = (self.columns(Layer::Current, ""), self.columns(Layer::History, ""));
+        let due = format!("from {carried} where commit_no <= $1");
+        [
+            format!("delete from {} where \"id\" in (select \"id\" {due})", self.current),
+            format!(
+                "insert into {} ({current}) select {current} from (\
+                 select distinct on (\"id\") {history} {due} order by \"id\", commit_no desc) n where op = 'upsert'",
+                self.current
+            ),
+            format!(
+                "with due as (delete {due} returning {history}) insert into {} ({history}) select {history} from due",
+                self.history
+            ),
+        ]
+    }
 }

@@ -20,6 +20,7 @@ mod scan;
 mod seen;
 mod session;
 mod state;
+mod upkeep;
 mod views;
 
 use crate::{
@@ -27,7 +28,11 @@ use crate::{
     entity::{Entity, Parent},
     error::{Error, Kind, Result},
     id::Owner,
-    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredIssue, StoredReject},
+    load::{
+        Commit, Committed, Compacted, Destination, Diff, Layer, Opened, RawRecord, Retained, See,
+        StoredIssue, StoredReject, Upkeep,
+    },
+    time::Timestamp,
 };
 use arrow::array::RecordBatch;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
@@ -136,5 +141,14 @@ impl Destination for Postgres {
     }
     async fn rebuild_end(&mut self, apply: bool) -> Result<Vec<Diff>> {
         self.end_rebuild(apply).await
+    }
+    async fn retain(&mut self, before: Timestamp) -> Result<Retained> {
+        self.retain_bodies(before).await
+    }
+    async fn compact(&mut self, before: Option<Timestamp>) -> Result<Compacted> {
+        self.compact_tables(before).await
+    }
+    async fn upkeep(&mut self, owner: &Owner) -> Result<Upkeep> {
+        self.upkeep_of(owner).await
     }
 }

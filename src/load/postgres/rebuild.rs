@@ -20,6 +20,13 @@ pub(super) struct Rebuild {
     pub(super) lost: bool,
     /// Main entity first; the place is the number of its tables.
     entities: Vec<Arc<Entity>>,
+    /// Places of entities with history rows whose bodies are gone.
+    bodiless: Vec<usize>,
+}
+
+/// The session's table of what is still to be taken over.
+fn carried(n: usize) -> String {
+    format!("pg_temp.aside_carried_{n}")
 }
 
 impl Rebuild {
@@ -33,25 +40,56 @@ impl Rebuild {
 
     /// Makes tables for entities that the commit feeds and that have none yet. Fails `Transient` when the tables were
     /// lost.
-    pub(super) async fn prepare(&mut self, conn: &mut PgConnection, commit: &Commit) -> Result<(), Fault> {
+    pub(super) async fn prepare(
+        &mut self,
+        conn: &mut PgConnection,
+        owner: &Owner,
+        commit: &Commit,
+    ) -> Result<(), Fault> {
         if self.lost {
             return Err(lost(&self.stream).into());
         }
         let Some(rows) = &commit.rows else { return Ok(()) };
-        self.add(conn, &rows.entity).await?;
+        self.add(conn, owner, &rows.entity).await?;
         for (child, _) in &rows.children {
-            self.add(conn, child).await?;
+            self.add(conn, owner, child).await?;
         }
         Ok(())
     }
 
-    async fn add(&mut self, conn: &mut PgConnection, entity: &Arc<Entity>) -> Result<(), Fault> {
+    async fn add(
+        &mut self,
+        conn: &mut PgConnection,
+        owner: &Owner,
+        entity: &Arc<Entity>,
+    ) -> Result<(), Fault> {
         if self.entities.iter().any(|e| e.name == entity.name) {
             return Ok(());
         }
-        let sql = Table::aside(entity, self.entities.len()).create_like(&Table::of(entity));
+        let place = self.entities.len();
+        let sql = Table::aside(entity, place).create_like(&Table::of(entity));
         conn.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
         self.entities.push(entity.clone());
+        let found = sqlx::query(AssertSqlSafe(Table::of(entity).bodiless(&carried(place))))
+            .bind(owner.tenant.as_str())
+            .bind(owner.connection.as_str())
+            .bind(&self.stream)
+            .execute(conn)
+            .await?;
+        if found.rows_affected() > 0 {
+            self.bodiless.push(place);
+        }
+        Ok(())
+    }
+
+    /// Takes rows over that cannot be made again, of commits up to this one.
+    pub(super) async fn carry(&self, conn: &mut PgConnection, through: i64) -> Result<(), Fault> {
+        for place in &self.bodiless {
+            let Some(entity) = self.entities.get(*place) else { continue };
+            for sql in Table::aside(entity, *place).carry(&carried(*place)) {
+                sqlx::query(AssertSqlSafe(sql)).bind(through).execute(&mut *conn).await?;
+            }
+        }
         Ok(())
     }
 }
@@ -68,15 +106,17 @@ fn lost(stream: &str) -> Error {
 impl Postgres {
     pub(super) async fn begin_rebuild(&mut self, stream: &str) -> Result<()> {
         let (conn, open) = self.opened().await?;
-        let mut rebuild = Rebuild { stream: stream.to_owned(), lost: false, entities: Vec::new() };
+        let stream_name = stream.to_owned();
+        let mut rebuild =
+            Rebuild { stream: stream_name, lost: false, entities: Vec::new(), bodiless: Vec::new() };
         if open.rebuild.is_some() {
             return Err(Error::new(Kind::Bug, "a rebuild is already running").with("stream", stream));
         }
         let begun = async {
             if let Some(feeds) = open.feeds.get(stream) {
-                rebuild.add(conn, open.entity(&feeds.main)?).await?;
+                rebuild.add(conn, &open.owner, open.entity(&feeds.main)?).await?;
                 for child in &feeds.children {
-                    rebuild.add(conn, &open.child(feeds, child)?).await?;
+                    rebuild.add(conn, &open.owner, &open.child(feeds, child)?).await?;
                 }
             }
             Ok(())
@@ -126,6 +166,7 @@ async fn end(
     if apply {
         commit_no = state::next_commit(&mut tx, &open.owner, open.epoch, open.commit_no).await?;
     }
+    rebuild.carry(&mut tx, i64::MAX).await?;
     if let Some(main) = rebuild.entities.first() {
         let main = (Table::of(main), rebuild.table(main)?);
         for entity in &rebuild.entities {
@@ -146,8 +187,8 @@ async fn end(
                 }
             }
         }
-        for entity in &rebuild.entities {
-            let sql = rebuild.table(entity)?.drop();
+        for (place, entity) in rebuild.entities.iter().enumerate() {
+            let sql = format!("{}drop table if exists {};\n", rebuild.table(entity)?.drop(), carried(place));
             tx.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
         }
     }

@@ -91,7 +91,7 @@ async fn missing(
         let stored: State = (version, stamp(at).0, hash);
         let tombstone: State = (version, scan.asked_at.0, hash ^ TOMBSTONE_XOR);
         let key = key_hash(&id);
-        if !scan.seen.contains(&key) && !incoming.contains(&key) && tombstone > stored {
+        if scan.misses(key) && !incoming.contains(&key) && tombstone > stored {
             missing.push(Missing { id, tid, version });
         }
     }
