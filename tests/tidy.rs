@@ -1,6 +1,6 @@
 //! The house rules that no compiler holds: who may use whom, how long things are, what files are called.
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -311,6 +311,46 @@ fn sql_is_put_together_only_where_architecture_says() {
     let found: Vec<String> =
         sources().iter().filter(|s| makes_sql(&s.code())).map(|s| s.path.clone()).collect();
     assert_eq!(found, SQL_MADE);
+}
+
+/// Names of functions that a file offers to others.
+fn offered(code: &str) -> impl Iterator<Item = &str> {
+    let starts = ["pub fn ", "pub async fn ", "pub const fn "];
+    let rest = move |line: &'_ str| {
+        starts.iter().find_map(|start| line.trim_start().strip_prefix(start).map(str::len))
+    };
+    let tails = code.lines().filter_map(move |line| line.get(line.len() - rest(line)?..));
+    tails.filter_map(|tail| tail.split(['(', '<']).next())
+}
+
+#[test]
+fn every_public_function_is_called_from_another_file() {
+    let word = |c: char| !c.is_alphanumeric() && c != '_';
+    let mut paths = Vec::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &mut paths);
+    let tests: Vec<String> = paths.iter().map(|p| fs::read_to_string(p).unwrap()).collect();
+    let sources = sources();
+    let codes: Vec<(String, String)> = sources.iter().map(|s| (s.path.clone(), s.code())).collect();
+    let mut callers: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let tested = tests.iter().map(|text| ("tests", text));
+    for (path, text) in codes.iter().map(|(path, text)| (path.as_str(), text)).chain(tested) {
+        for name in text.split(word) {
+            callers.entry(name).or_default().insert(path);
+        }
+    }
+    let lonely = |path: &str, name: &str| callers[name].iter().all(|caller| *caller == path);
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for (path, code) in &codes {
+        for name in offered(code) {
+            count += 1;
+            if lonely(path, name) {
+                wrong.push(format!("src/{path}: nobody else calls `{name}`"));
+            }
+        }
+    }
+    assert!(count > 300, "{count}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

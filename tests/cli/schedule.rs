@@ -73,11 +73,15 @@ async fn syncs(stage: &Stage, wall: &Wall, pipelines: usize, count: usize) -> Ve
                 wall.set(next);
             }
         }
-        stop.send(true).unwrap();
         done
     };
-    let (ran, done) = tokio::join!(run(&project, all, wall, stopped, &tell), test);
-    ran.unwrap();
+    let mut running = std::pin::pin!(run(&project, all, wall, stopped, &tell));
+    let done = tokio::select! {
+        ended = &mut running => panic!("it ended by itself: {ended:?}"),
+        done = test => done,
+    };
+    stop.send(true).unwrap();
+    running.await.unwrap();
     done
 }
 
