@@ -112,7 +112,11 @@ pub(crate) fn forget_unseen(
     }
 }
 
-/// At most so many deaths for each seed.
+/// A story of which every death is affordable.
+const ALL: u64 = u64::MAX;
+
+/// At most so many deaths for each seed. A death costs four syncs: about 0.1 s in memory, 1 s in a lake, 2 s in Postgres,
+/// and each of these tests has a minute. `make sim` has more seeds, and each begins at another death.
 async fn sweep<D: Destination, F: AsyncFn() -> D>(
     site: Site,
     usual: u64,
@@ -146,35 +150,35 @@ async fn postgres() -> impl AsyncFn() -> Postgres {
 
 #[tokio::test]
 async fn chargebee_into_memory_survives_death_at_every_effect() {
-    sweep(Site::Chargebee, 2, memory, 7).await;
+    sweep(Site::Chargebee, 2, memory, 200).await;
 }
 
 #[tokio::test]
 async fn chargebee_with_catalog_1_into_memory_survives_death_at_every_effect() {
-    sweep(Site::ChargebeeCatalog1, 1, memory, 11).await;
+    sweep(Site::ChargebeeCatalog1, 1, memory, 100).await;
 }
 
 #[tokio::test]
 async fn billsby_into_memory_survives_death_at_every_effect() {
-    sweep(Site::Billsby, 3, memory, 1).await;
+    sweep(Site::Billsby, 3, memory, ALL).await;
 }
 
 #[tokio::test]
 async fn chargebee_into_the_lake_survives_death_at_every_effect() {
-    sweep(Site::Chargebee, 1, lake, 23).await;
+    sweep(Site::Chargebee, 1, lake, 40).await;
 }
 
 #[tokio::test]
 async fn billsby_into_the_lake_survives_death_at_every_effect() {
-    sweep(Site::Billsby, 1, lake, 2).await;
+    sweep(Site::Billsby, 1, lake, 40).await;
 }
 
 #[tokio::test]
 async fn chargebee_into_postgres_survives_death_at_every_effect() {
-    sweep(Site::Chargebee, 1, postgres, 41).await;
+    sweep(Site::Chargebee, 1, postgres, 24).await;
 }
 
 #[tokio::test]
 async fn billsby_into_postgres_survives_death_at_every_effect() {
-    sweep(Site::Billsby, 1, postgres, 4).await;
+    sweep(Site::Billsby, 1, postgres, 20).await;
 }
