@@ -417,18 +417,20 @@ async fn mortal<D: Destination>(
     crash: Option<Crash>,
     destination: impl AsyncFn() -> D,
 ) -> u64 {
-    let story = Story::new(seed, 4, &[Knob::NoUpdatedAt(30)]);
     let (stream, table, resource) = shelf.faulty;
+    let living = |story: &Story| -> Vec<String> {
+        let rows = expected(&story.sim, Site::Chargebee).remove(table).unwrap();
+        rows.into_iter().filter(|(_, row)| !row.contains_key("_deleted")).map(|(id, _)| id).collect()
+    };
+    // Small, but with three such rows.
+    let mut stories = (4..30).map(|customers| Story::new(seed, customers, &[Knob::NoUpdatedAt(30)]));
+    let story = stories.find(|story| living(story).len() >= 3).unwrap();
     let sweep = matches!(errand, Errand::Sweep { .. });
     let mut job = story.bench.job(Site::Chargebee);
     let single = matches!(errand, Errand::Ids { .. });
     job.streams.retain(|s| shelf.streams.contains(&s.name.as_str()) && (!single || s.name == stream));
-    let nth = |nth: usize| {
-        let truth = expected(&story.sim, Site::Chargebee);
-        let mut living = truth[table].iter().filter(|(_, row)| !row.contains_key("_deleted"));
-        let id = living.nth(nth).unwrap().0;
-        story.sim.lock().unwrap().world().find(resource, id).unwrap()
-    };
+    let living = living(&story);
+    let nth = |nth: usize| story.sim.lock().unwrap().world().find(resource, &living[nth]).unwrap();
     let (late, leaves) = (nth(1), nth(2));
     story.hide(late, true);
     story.sync(destination().await).await;
