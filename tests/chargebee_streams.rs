@@ -1,5 +1,5 @@
 //! What Chargebee's smaller resources can and cannot promise, as the connector says it and as it comes out.
-use crate::simulation::harness::{Bench, Crash, Effects, SimClock, Site, expected, owner};
+use crate::simulation::harness::{Bench, Crash, Effects, SimClock, Site, expected, owner, set_size};
 use std::{
     sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
@@ -17,7 +17,7 @@ use tidegate::{
         truth::{Rows, Tables},
         world::{Size, World},
     },
-    sync::{Job, summary::Status},
+    sync::{COMMIT_EVERY, Job, summary::Status},
     time::{Clock, Timestamp},
 };
 
@@ -95,7 +95,13 @@ impl Place {
     }
     /// Runs a sync; returns the effects it had. None: it died.
     async fn sync(&self, crash: Option<Crash>) -> Option<u64> {
-        let effects = Effects::new(crash);
+        self.run(Effects::new(crash)).await
+    }
+    /// The same where answers take so long that a commit is made in the middle of a window.
+    async fn slow_sync(&self, crash: Option<Crash>) -> Option<u64> {
+        self.run(Effects::slow(crash, COMMIT_EVERY)).await
+    }
+    async fn run(&self, effects: Arc<Effects>) -> Option<u64> {
         let outcome =
             self.bench.attempt(&self.job, &self.sim, &self.clock, self.destination(), &effects).await?;
         assert_eq!(outcome.summary.status, Status::Completed, "{:?}", outcome.error);
@@ -152,32 +158,46 @@ async fn pitfall_3_rows_without_a_modification_time_arrive_with_the_first_load()
     }
 }
 
+/// At most so many; each is a first load and two months.
+const DEATHS: usize = 24;
+
 #[tokio::test]
 async fn pitfall_6_a_crash_on_any_page_of_an_unsorted_stream_loses_nothing_that_comes_later() {
     let streams = ["hosted_pages", "virtual_bank_accounts", "promotional_credits"];
-    let effects = {
-        let place = Place::new(6, 50, &[], &streams);
+    let started = async || {
+        let mut place = Place::new(6, 50, &[], &streams);
+        for name in streams {
+            let mut small = stream(&mut place.job, name).as_ref().clone();
+            set_size(&mut small.paging, 1);
+            *stream(&mut place.job, name) = Arc::new(small);
+        }
         place.sync(None).await.unwrap();
+        place
+    };
+    let effects = {
+        let place = started().await;
         place.month();
-        place.sync(None).await.unwrap()
+        place.slow_sync(None).await.unwrap()
     };
     assert!(effects > 6);
-    for effect in (0..effects).step_by(2) {
-        let place = Place::new(6, 50, &[], &streams);
-        place.sync(None).await.unwrap();
+    let mut inside = 0;
+    for effect in (0..effects).step_by(effects as usize / DEATHS + 1) {
+        let place = started().await;
         place.month();
         let before = place.phase("hosted_pages").await;
-        assert!(place.sync(Some(Crash { effect, after: true })).await.is_none());
+        assert!(place.slow_sync(Some(Crash { effect, after: true })).await.is_none());
         if let (Phase::Windows { watermark: old, .. }, Phase::Windows { watermark, open: Some(_) }) =
             (&before, &place.phase("hosted_pages").await)
         {
             assert_eq!(watermark, old, "a watermark moves at the end of its window, never inside");
+            inside += 1;
         }
         place.sync(None).await.unwrap();
         for table in streams {
             place.agrees(table).await;
         }
     }
+    assert!(inside > 1, "no process died inside a window");
 }
 
 #[tokio::test]
@@ -281,7 +301,11 @@ async fn gifts_that_a_list_does_not_show_are_not_taken_for_deleted() {
         .find(tidegate::sim::world::Resource::Gifts, rows.keys().next().unwrap());
     place.sim.lock().unwrap().world_mut().hide(gift.unwrap());
     place.clock.pass(HOUR);
-    place.sync(None).await.unwrap();
+    let effects = Effects::new(None);
+    let outcome = place.bench.attempt(&place.job, &place.sim, &place.clock, place.destination(), &effects);
+    let summary = outcome.await.unwrap().summary;
+    assert_eq!(summary.streams[0].read, rows.len() as u64 - 1, "the list shows one less");
+    assert_eq!((summary.status, summary.streams[0].deleted), (Status::Completed, 0));
     assert_eq!(place.rows("gifts").await, rows);
 }
 

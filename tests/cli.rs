@@ -8,6 +8,7 @@ mod insight;
 mod kills;
 mod records;
 mod repair;
+mod schedule;
 mod site;
 mod stage;
 mod tables;

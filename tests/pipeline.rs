@@ -447,3 +447,52 @@ fn an_unknown_pipeline_names_the_nearest_or_what_there_is() {
         "there is no pipeline in this folder; tidegate init, or -C DIR for a project elsewhere"
     );
 }
+
+/// Keys that the parser knows beside a key that it does not know.
+fn keys(from: &str, to: &str) -> Vec<String> {
+    assert!(RIGHT.contains(from), "`{from}` is not in the file");
+    let error = read(&RIGHT.replacen(from, to, 1)).map(|p| p.name).unwrap_err().to_string();
+    assert!(error.contains("unknown key `qqqq`"), "{error}");
+    let known = error.split("expected one of ").nth(1).unwrap().trim_end_matches(')');
+    known.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_that_the_parser_knows_stands_in_the_readme() {
+    let sections = [
+        ("", keys("tenant:", "qqqq:")),
+        ("source.", keys("  connector:", "  qqqq: 1\n  connector:")),
+        ("source.connection.", keys("    site:", "    qqqq: x\n    site:")),
+        ("destination.", keys("{ lake:", "{ qqqq: 1, lake:")),
+        ("schedule.", keys("{ cron:", "{ qqqq: 1, cron:")),
+        ("limits.", keys("{ delete_share", "{ qqqq: 1, delete_share")),
+    ];
+    let inputs = inputs();
+    let own =
+        |section: &str, key: &str| section != "source.connection." || inputs.iter().all(|i| i.name != key);
+    let known: Vec<String> = sections
+        .iter()
+        .flat_map(|(section, keys)| {
+            keys.iter().filter(|k| own(section, k)).map(move |k| format!("{section}{k}"))
+        })
+        .collect();
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/README.md")).unwrap();
+    let told: Vec<&str> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(key, _)| key))
+        .collect();
+    for key in &known {
+        // A mapping is told by its keys.
+        let below = told.iter().any(|t| t.starts_with(&format!("{key}.")));
+        assert!(told.contains(&key.as_str()) || below, "pipelines/README.md lacks `{key}`");
+    }
+    let table = readme.split("# Models").next().unwrap().lines().filter(|l| l.starts_with("| `")).count();
+    for key in &told[..table] {
+        assert!(
+            known.iter().any(|k| k == key),
+            "pipelines/README.md tells of `{key}`, which no file may hold"
+        );
+    }
+    assert!(known.len() > 20, "{known:?}");
+}

@@ -1,6 +1,6 @@
 //! The house rules that no compiler holds: who may use whom, how long things are, what files are called.
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -27,7 +27,6 @@ const LAYERS: &[&[&str]] = &[
     // Drive.
     &["sync"],
     &["model"],
-    &["worker"],
     // The simulated world.
     &["sim"],
     // Verbs.
@@ -37,7 +36,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// What only these may use: everything durable goes through a sync or a verb.
-const RESERVED: &[(&str, &[&str])] = &[("load", &["sync", "model", "worker", "app"])];
+const RESERVED: &[(&str, &[&str])] = &[("load", &["sync", "model", "app"])];
 
 const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -219,6 +218,139 @@ fn every_test_file_is_part_of_the_one_binary() {
         }
     }
     assert!(areas > 0);
+}
+
+/// Top-level modules that there are.
+fn modules() -> BTreeSet<String> {
+    sources()
+        .iter()
+        .map(|s| s.module().to_owned())
+        .filter(|m| !["lib", "main"].contains(&m.as_str()))
+        .collect()
+}
+
+#[test]
+fn every_layer_is_a_module_and_stands_in_the_map() {
+    let layers: BTreeSet<String> =
+        LAYERS.iter().flat_map(|row| row.iter().map(|m| (*m).to_owned())).collect();
+    assert_eq!(layers, modules());
+    for (module, by) in RESERVED {
+        assert!(std::iter::once(module).chain(*by).all(|m| layers.contains(*m)), "{module} for {by:?}");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let map = text.split("```").nth(1).unwrap();
+    let word = |c: char| !c.is_alphanumeric() && c != '_';
+    let words: BTreeSet<&str> = map.split(word).collect();
+    assert!(layers.iter().all(|m| words.contains(m.as_str())), "the map lacks one of {layers:?}");
+    for entry in
+        fs::read_dir(root.join("pipelines")).unwrap().map(Result::unwrap).filter(|e| e.path().is_dir())
+    {
+        let folder = entry.file_name().into_string().unwrap();
+        assert!(words.contains(folder.as_str()), "the map lacks pipelines/{folder}");
+    }
+}
+
+/// Where a float may stand: shares, paces, minutes, and columns of a user's query.
+const FLOATS: &[&str] = &[
+    "app/plan.rs",
+    "app/project.rs",
+    "app/repair.rs",
+    "app/status.rs",
+    "load/fold.rs",
+    "load/mod.rs",
+    "load/postgres/decode.rs",
+    "load/postgres/scan.rs",
+    "pipeline/mod.rs",
+    "pipeline/prove.rs",
+    "pipeline/raw.rs",
+    "pipeline/told.rs",
+    "sync/batch.rs",
+    "sync/job.rs",
+];
+
+#[test]
+fn floats_stand_only_where_no_money_is() {
+    let word = |c: char| !c.is_alphanumeric() && c != '_';
+    let floats = |s: &&Source| s.code().split(word).any(|w| w == "f64" || w == "f32");
+    let found: Vec<String> = sources().iter().filter(floats).map(|s| s.path.clone()).collect();
+    assert_eq!(found, FLOATS, "a float in a new file: say in ARCHITECTURE.md why it holds no money");
+}
+
+/// Where SQL is put together from parts.
+const SQL_MADE: &[&str] = &[
+    "app/export.rs",
+    "app/prove/mod.rs",
+    "app/report.rs",
+    "load/postgres/generated.rs",
+    "load/postgres/session.rs",
+    "load/postgres/views.rs",
+    "model.rs",
+];
+
+/// Whether a macro that formats text begins with a word of SQL.
+fn makes_sql(code: &str) -> bool {
+    let verbs =
+        ["select ", "insert ", "delete ", "update ", "create ", "alter ", "drop ", "with ", "set local "];
+    let formats = ["format!(", "write!(", "writeln!("].into_iter().flat_map(|name| code.split(name).skip(1));
+    formats.into_iter().any(|tail| {
+        let target = |c: char| c.is_alphanumeric() || c.is_whitespace() || "_,&".contains(c);
+        let text = tail.trim_start_matches(target).strip_prefix('"');
+        text.is_some_and(|t| {
+            verbs.iter().any(|verb| t.trim_start_matches(['\\', '\n', ' ']).starts_with(verb))
+        })
+    })
+}
+
+#[test]
+fn sql_is_put_together_only_where_architecture_says() {
+    assert!(
+        makes_sql("let a = format!(\n    \"select {x}\");") && makes_sql("writeln!(out, \"drop view {v}\")")
+    );
+    assert!(!makes_sql("format!(\"selected {x}\")") && !makes_sql("let a = \"select 1\";"));
+    let found: Vec<String> =
+        sources().iter().filter(|s| makes_sql(&s.code())).map(|s| s.path.clone()).collect();
+    assert_eq!(found, SQL_MADE);
+}
+
+/// Names of functions that a file offers to others.
+fn offered(code: &str) -> impl Iterator<Item = &str> {
+    let starts = ["pub fn ", "pub async fn ", "pub const fn "];
+    let rest = move |line: &'_ str| {
+        starts.iter().find_map(|start| line.trim_start().strip_prefix(start).map(str::len))
+    };
+    let tails = code.lines().filter_map(move |line| line.get(line.len() - rest(line)?..));
+    tails.filter_map(|tail| tail.split(['(', '<']).next())
+}
+
+#[test]
+fn every_public_function_is_called_from_another_file() {
+    let word = |c: char| !c.is_alphanumeric() && c != '_';
+    let mut paths = Vec::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &mut paths);
+    let tests: Vec<String> = paths.iter().map(|p| fs::read_to_string(p).unwrap()).collect();
+    let sources = sources();
+    let codes: Vec<(String, String)> = sources.iter().map(|s| (s.path.clone(), s.code())).collect();
+    let mut callers: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let tested = tests.iter().map(|text| ("tests", text));
+    for (path, text) in codes.iter().map(|(path, text)| (path.as_str(), text)).chain(tested) {
+        for name in text.split(word) {
+            callers.entry(name).or_default().insert(path);
+        }
+    }
+    let lonely = |path: &str, name: &str| callers[name].iter().all(|caller| *caller == path);
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for (path, code) in &codes {
+        for name in offered(code) {
+            count += 1;
+            if lonely(path, name) {
+                wrong.push(format!("src/{path}: nobody else calls `{name}`"));
+            }
+        }
+    }
+    assert!(count > 300, "{count}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub enum Month {
 
 impl Month {
     /// Of days since 1970.
-    pub fn of_day(days: i32) -> Self {
+    fn of_day(days: i32) -> Self {
         Date32Type::to_naive_date_opt(days).map_or(Self::Undated, |d| {
             Self::Of(d.year().saturating_mul(12).saturating_add(i32::try_from(d.month0()).unwrap_or(0)))
         })

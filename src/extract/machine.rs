@@ -283,8 +283,7 @@ impl Machine {
     fn begin(&mut self, asked_at: Timestamp, response: &Response, now: Timestamp) {
         self.probe.passed = true;
         self.probe.turn = Turn::over();
-        let ours = asked_at.min(now);
-        let anchor = retry::date(&response.headers).map_or(ours, |theirs| theirs.min(ours));
+        let anchor = retry::date(&response.headers).unwrap_or(now).min(now).min(asked_at);
         self.offer(serde_json::from_slice(&response.body).ok().as_ref());
         let Self { lanes, options, .. } = self;
         let open = |(i, lane): (usize, &mut Lane)| (i, lane.open(options, anchor, now));

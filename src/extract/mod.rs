@@ -41,7 +41,9 @@ pub const SLICES_MAX: usize = 1_000;
 pub const SLICES_WITHOUT_START: u32 = 24;
 /// Consecutive failures of one request, the first included.
 pub const TRIES_MAX: u32 = 8;
-/// Consecutive answers to one request that are not a page.
+/// Consecutive answers to one request that are not a page. Not 3: where one body in ten is cut on its way, three in a row
+/// come once in a thousand requests, and a first load has thousands; five come once in a hundred thousand. What is truly
+/// wrong costs two requests more.
 pub const BAD_PAGES_MAX: u32 = 5;
 /// Longest time of nothing but throttling; more than one wait that a provider may ask for.
 pub const PROGRESS_MAX: Duration = Duration::from_secs(2 * 60 * 60);

@@ -38,9 +38,11 @@ use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 use summary::{Status, StreamSummary, Summary};
 use superseded::Quarantined;
 
-/// Bodies of one commit, bytes: what may have to be fetched again after a kill.
+/// Bodies of one stream from which a commit is made, bytes.
 pub const COMMIT_BYTES: usize = 8 << 20;
-/// Bodies that wait, of all streams together, bytes: above it the stream with most of them is committed.
+/// Bodies that wait, of all streams together, bytes: from it on the stream with most of them is committed. A process
+/// that dies has to ask for so much again, for the page that came last, and for those in flight. A complete scan, and a
+/// walk whose page token is too old by then, begin anew.
 pub const WAITING_BYTES_MAX: usize = 2 * COMMIT_BYTES;
 /// A commit is made at least this often while pages arrive.
 pub const COMMIT_EVERY: Duration = Duration::from_secs(30);

@@ -1,5 +1,6 @@
 //! Deletes that only the log tells: found, kept under the total order, taken back by a newer state, never lost.
 use crate::simulation::{
+    deaths::{deaths, seeds},
     harness::{Bench, Crash, Effects, SimClock, Site, assert_same, expected, owner, set_catalog, set_size},
     rows,
 };
@@ -172,27 +173,37 @@ async fn a_coupon_made_again_under_its_id_comes_back() {
     assert!(back > 0, "no coupon that was stored as deleted came back");
 }
 
-/// A delete at every effect around which the process dies, and at the end all deletes are there.
+/// About a third of all deaths; `make sim` comes to the others.
+const DEATHS: u64 = 90;
+
 #[tokio::test]
-async fn no_delete_is_lost_wherever_the_process_dies() {
+async fn a_crash_at_any_effect_loses_no_delete() {
     let lists = ["items", "item_prices", "coupons"];
-    let story = async |crash: Option<Crash>| {
-        let shop = Shop::new(Site::Chargebee, 5);
+    let story = async |seed: u64, crash: Option<Crash>| {
+        let shop = Shop::new(Site::Chargebee, seed);
         let effects = Effects::new(crash);
+        let mut died = 0;
         for _ in 0..3 {
             let job = shop.job(&lists);
-            shop.bench.attempt(&job, &shop.sim, &shop.clock, shop.destination(), &effects).await;
+            let ended = shop.bench.attempt(&job, &shop.sim, &shop.clock, shop.destination(), &effects).await;
+            died += u32::from(ended.is_none());
             shop.pass(30);
         }
+        assert_eq!(died, u32::from(crash.is_some()), "seed {seed}, {crash:?}: deaths");
         shop.synced(&lists).await;
-        shop.compare(&["items", "prices", "coupons"], &format!("{crash:?}")).await;
+        shop.compare(&["items", "prices", "coupons"], &format!("seed {seed}, {crash:?}")).await;
+        let mut gone = 0;
+        for table in ["items", "prices", "coupons"] {
+            gone += self::gone(&shop.table(table).await);
+        }
+        assert!(gone > 0, "seed {seed}: nothing was deleted");
         effects.count.load(std::sync::atomic::Ordering::SeqCst)
     };
-    let effects = story(None).await;
-    assert!(effects > 40, "only {effects} effects");
-    for effect in (0..effects).step_by(3) {
-        for after in [false, true] {
-            story(Some(Crash { effect, after })).await;
+    for seed in seeds(1) {
+        let effects = story(seed, None).await;
+        assert!(effects > 40, "only {effects} effects");
+        for crash in deaths(seed, effects, DEATHS) {
+            story(seed, Some(crash)).await;
         }
     }
 }

@@ -29,7 +29,8 @@ fn site() -> Served {
 
 fn finding(stage: &Stage, what: &str) -> Value {
     let all = stage.run(&["check", "-o", "json"]).expect(0).json();
-    all.as_array().unwrap().iter().find(|f| f["what"] == what).cloned().unwrap_or(Value::Null)
+    let found = all.as_array().unwrap().iter().find(|f| f["what"] == what).cloned();
+    found.unwrap_or_else(|| panic!("check says nothing of {what}: {all}"))
 }
 
 #[test]

@@ -3,7 +3,7 @@ use super::{
     site::{Served, company},
     stage::Stage,
 };
-use std::fs;
+use std::{collections::BTreeSet, fs};
 use tidegate::sim::chaos::Knob;
 
 fn synced() -> (Stage, Served) {
@@ -15,13 +15,21 @@ fn synced() -> (Stage, Served) {
     (stage, site)
 }
 
+/// A company without a fault.
+fn clean() -> (Stage, Served) {
+    let site = Served::company(10);
+    let stage = Stage::simulated(&site.chargebee());
+    stage.run(&["sync"]).expect(0);
+    (stage, site)
+}
+
 #[test]
 fn every_command_writes_one_json_document_under_o_json() {
     let (stage, _site) = synced();
     let listed = stage.run(&["quarantine", "list", "-o", "json"]).expect(0).json();
     let id = listed[0]["id"].as_str().unwrap().to_owned();
     fs::write(stage.path("state.json"), stage.run(&["state", "export", "acme"]).expect(0).out).unwrap();
-    let commands: [&[&str]; 22] = [
+    let commands: &[&[&str]] = &[
         &["check"],
         &["plan"],
         &["status"],
@@ -55,12 +63,37 @@ fn every_command_writes_one_json_document_under_o_json() {
             "lake:./o",
         ],
     ];
-    for command in commands {
-        let with: Vec<&str> = command.iter().copied().chain(["-o", "json"]).collect();
+    let (clean, _other) = clean();
+    let invoice = clean.run(&["query", "select id from invoices limit 1", "-o", "json"]).expect(0).json();
+    let invoice = invoice[0]["id"].as_str().unwrap().to_owned();
+    let of_clean: &[&[&str]] = &[
+        &["sync"],
+        &["sweep", "acme", "--stream", "invoices"],
+        &["backfill", "acme", "--stream", "invoices", "--ids", &invoice, "--yes"],
+        &["verify", "acme"],
+        &["prove"],
+        &["report", "mrr"],
+        &["report", "movements"],
+        &["report", "aging"],
+        &["report", "cash"],
+        &["report", "reconcile"],
+    ];
+    let mut verbs = BTreeSet::new();
+    let all = commands.iter().map(|c| (&stage, c)).chain(of_clean.iter().map(|c| (&clean, c)));
+    for (stage, command) in all {
+        let with: Vec<&str> = command.iter().copied().chain(["-o", "json", "--no-progress"]).collect();
         let done = stage.run(&with).expect(0);
         assert!(done.json().is_object() || done.json().is_array(), "{command:?}: {}", done.out);
-        assert_eq!(done.err, "", "{command:?}");
+        let price = command[0] == "backfill" && done.err.starts_with("about 2 requests");
+        assert!(done.err.is_empty() || price, "{command:?}: {}", done.err);
+        verbs.insert(command[0].to_owned());
     }
+    // `demo` and `simulate` have tests of their own, `completions` writes a script, and `run`, which writes the summary
+    // of `sync` on one line, waits for its minute.
+    verbs.extend(["demo", "simulate", "completions", "run"].map(str::to_owned));
+    let known = tidegate::cli::args::command();
+    let known: BTreeSet<String> = known.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    assert_eq!(verbs, known);
 }
 
 #[test]
@@ -104,8 +137,8 @@ fn rows_are_the_same_in_every_format_and_file() {
 }
 
 #[test]
-fn quarantined_records_return_when_the_provider_is_right_again() {
-    let (stage, site) = synced();
+fn quarantined_records_that_still_do_not_fit_stay_in_quarantine() {
+    let (stage, _site) = synced();
     let count = |stage: &Stage| {
         stage.run(&["quarantine", "list", "-o", "json"]).expect(0).json().as_array().unwrap().len()
     };
@@ -116,7 +149,6 @@ fn quarantined_records_return_when_the_provider_is_right_again() {
     let redriven = stage.run(&["quarantine", "redrive", "acme"]).expect(0);
     assert!(redriven.out.contains("still refused"), "{}", redriven.out);
     assert_eq!(count(&stage), before);
-    drop(site);
 }
 
 #[test]
@@ -140,7 +172,7 @@ fn quarantined_records_are_accepted_once_the_connector_reads_them() {
     let left = stage.run(&["quarantine", "list", "-o", "json"]).expect(0).json();
     assert_eq!(left.as_array().unwrap().len(), 0, "{left}");
     let rows = stage.run(&["query", "select count(*) as n from customers", "-o", "json"]).expect(0).json();
-    assert!(rows.to_string().contains(&refused.to_string()), "{rows}");
+    assert_eq!(rows[0]["n"].as_u64(), Some(refused as u64), "{rows}");
 }
 
 #[test]

@@ -43,13 +43,14 @@ fn kill_9_again_and_again_ends_where_an_undisturbed_sync_ends() {
         sync.kill();
         kills += 1;
     }
-    assert!(kills >= 3, "only {kills} kills");
+    // Each run is killed eight requests later than the one before, as long as there is so much left to ask.
+    assert!(kills >= 4, "only {kills} kills");
     let (found, wanted) = (tables::all(&stage), tables::all(&undisturbed));
     assert!(tables::count(&wanted) > 1000);
     assert_eq!(found, wanted);
 }
 
-/// Pages of four megabytes: `COMMIT_BYTES` is full after four.
+/// Pages of more than four megabytes: two of them fill `COMMIT_BYTES`.
 fn big_page(request: &Request) -> Response {
     const PAGES: usize = 6;
     let changes = request.query.iter().any(|(n, _)| n == "updated_at[between]");
@@ -77,7 +78,7 @@ fn after_a_kill_only_pages_of_the_open_commit_are_fetched_again() {
     let (tell, reached) = std::sync::mpsc::channel();
     let (open, opened) = std::sync::mpsc::channel::<()>();
     site.hook(move |count, request| {
-        // 1 is the probe, 2 to 5 are the pages of the first commit.
+        // 1 is the probe; 2 and 3, 4 and 5 are the pages of two commits; 6 waits.
         if count == 7 {
             tell.send(()).unwrap();
             opened.recv().unwrap_or_default();

@@ -52,7 +52,6 @@ fn a_field_nobody_declared_survives_in_the_raw_bodies() {
     let mut odd = customer(1);
     odd["cf_never_heard_of"] = json!({"deep": [1, "\u{1f980}"]});
     let (stage, ..) = synced(vec![("customer", vec![odd.clone()])]);
-    let raw = stage.files().into_iter().find(|f| f.to_str().unwrap().contains("/raw/customers/")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let body = runtime.block_on(async {
         use tidegate::load::{Destination, lake::Lake};
@@ -63,7 +62,6 @@ fn a_field_nobody_declared_survives_in_the_raw_bodies() {
         lake.open(&owner, &entities).await.unwrap();
         lake.raw_after("customers", 0).await.unwrap().unwrap().1.remove(0).body
     });
-    assert!(raw.exists());
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), odd);
 }
 

@@ -63,12 +63,29 @@ fn an_imported_state_begins_its_sweep_anew() {
     let stage = Stage::simulated(&site.chargebee());
     stage.run(&["sync"]).expect(0);
     stage.run(&["sweep", "acme", "--max-requests", "8"]).expect(7);
+    let living = "select (select count(*) from invoices where deleted_at is null) as invoices, \
+                  (select count(*) from customers where deleted_at is null) as customers";
+    let before = stage.run(&["query", living, "-o", "json"]).expect(0).out;
     let state = stage.run(&["state", "export", "acme"]).expect(0).out;
     assert!(state.contains("asides"), "a sweep is under way: {state}");
     stage.write("state.json", &state);
     stage.run(&["state", "import", "acme", "state.json", "--yes"]).expect(0);
     let status = stage.run(&["status"]).expect(0).out;
     assert!(!status.contains("in the middle of a sweep"), "{status}");
+    let swept = || {
+        let summary = stage.run(&["sweep", "acme", "-o", "json"]).expect(0).json();
+        let streams = summary["streams"].as_array().unwrap();
+        let sum = |what: &str| streams.iter().map(|s| s[what].as_u64().unwrap()).sum::<u64>();
+        (sum("read"), sum("changed"), sum("deleted"))
+    };
+    let (read, changed, deleted) = swept();
+    assert_eq!((changed, deleted), (0, 0));
+    assert_eq!(
+        swept(),
+        (read, 0, 0),
+        "the one after the import read as much as any other from its beginning"
+    );
+    assert_eq!(stage.run(&["query", living, "-o", "json"]).expect(0).out, before);
 }
 
 #[test]

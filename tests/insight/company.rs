@@ -1,5 +1,6 @@
 //! The simulated company as unified tables on both engines, without a sync in between. Cells are text, so that a test
 //! can change any of them.
+use super::ledger::{UNIT, decimal};
 use crate::models::{
     lake::lines,
     pg::{Database, literal},
@@ -94,12 +95,22 @@ impl Company {
     }
 }
 
+/// A decimal as a whole number of units of `scale` places, exact.
+pub(crate) fn exact(text: &str, scale: usize) -> i128 {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    assert!(fraction.len() <= scale, "{text} has more than {scale} places");
+    format!("{whole}{fraction:0<scale$}").parse().unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+/// Makes an amount one cent more; the row's id.
+pub(crate) fn off(row: &mut Columns, column: &str) -> String {
+    let amount = decimal(exact(&row[column], 8) + UNIT / 100);
+    row.insert(column.into(), amount);
+    row["id"].clone()
+}
+
 fn value(ty: ColumnType, text: &str) -> ScalarValue {
-    let decimal = |scale: usize| {
-        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-        let digits = format!("{whole}{fraction:0<scale$}");
-        Some(digits.parse::<i128>().unwrap_or_else(|e| panic!("{text}: {e}")))
-    };
+    let decimal = |scale: usize| Some(exact(text, scale));
     match ty {
         ColumnType::Text | ColumnType::Json => ScalarValue::Utf8(Some(text.into())),
         ColumnType::Int => ScalarValue::Int64(Some(text.parse().unwrap())),

@@ -1,5 +1,8 @@
 //! Each planted fault is found, named by rule and id, and nothing else is reported; a clean company has none.
-use super::company::{Company, Files, ZONE, database, world};
+use super::{
+    company::{Company, Files, ZONE, database, exact, off, world},
+    ledger::decimal,
+};
 use crate::models::lake::assert_same;
 use std::{collections::BTreeSet, sync::Arc};
 use tidegate::{
@@ -20,13 +23,6 @@ fn fed() -> Vec<Arc<Entity>> {
 
 fn lives(row: &Columns) -> bool {
     !row.contains_key("_deleted")
-}
-
-/// One cent more.
-fn off(row: &mut Columns, column: &str) -> String {
-    let cents: f64 = row[column].parse::<f64>().unwrap() * 100.0;
-    row.insert(column.into(), format!("{:.2}", (cents.round() + 1.0) / 100.0));
-    row["id"].clone()
 }
 
 /// A paid, plain invoice in a currency with cents, with a line, a tax and one payment that no refund touched.
@@ -54,7 +50,7 @@ fn of_invoice<'a>(c: &'a mut Company, table: &str, invoice: &str) -> &'a mut Col
 /// What is planted, and what must be said of it: (rule, table, id).
 type Plant = fn(&mut Company) -> Vec<(&'static str, &'static str, String)>;
 
-const FAULTS: [(&str, Plant); 12] = [
+const FAULTS: [(&str, Plant); 15] = [
     ("a line off by a cent", |c| {
         let invoice = plain_invoice(c);
         off(of_invoice(c, "invoice_line_items", &invoice), "amount");
@@ -137,6 +133,32 @@ const FAULTS: [(&str, Plant); 12] = [
         let line = of_invoice(c, "invoice_line_items", &invoice);
         line.insert("currency".into(), "GBP".into());
         vec![("D12", "invoice_line_items", line["id"].clone())]
+    }),
+    ("a refund larger than what was paid", |c| {
+        let noted: BTreeSet<String> = c.tables["refunds"].iter().map(|r| r["payment_id"].clone()).collect();
+        let refund = c
+            .row("payments", |p| {
+                lives(p) && p["kind"] == "refund" && p["status"] == "refunded" && noted.contains(&p["id"])
+            })
+            .clone();
+        let paid = c.row("payments", |p| p["id"] == refund["refund_of"]).clone();
+        let more = |row: &mut Columns, column: &str| {
+            let amount = exact(&row[column], 8) + exact(&paid["amount"], 8);
+            row.insert(column.into(), decimal(amount));
+        };
+        more(c.row("payments", |p| p["id"] == refund["id"]), "amount");
+        more(c.row("payments", |p| p["id"] == paid["id"]), "refund_amount");
+        vec![("C3", "payments", paid["id"].clone())]
+    }),
+    ("promotional credit off by a cent", |c| {
+        let of = |r: &Columns| lives(r) && r.contains_key("currency") && r.contains_key("credit_promotional");
+        vec![("C4", "customers", off(c.row("customers", of), "credit_promotional"))]
+    }),
+    ("a movement of promotional credit missing", |c| {
+        let moved = |r: &Columns| r.get("amount").is_some_and(|amount| amount != "0");
+        let at = c.table("promotional_credits").iter().position(moved).unwrap();
+        let customer = c.table("promotional_credits").remove(at)["customer_id"].clone();
+        vec![("C4", "customers", customer)]
     }),
     ("a row that its history does not know", |c| {
         c.keep_history();

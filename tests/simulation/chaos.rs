@@ -1,6 +1,7 @@
 //! Each trouble alone and all together: after quiet, everything is there and right.
 use super::{
-    crash::{forget_unseen, number},
+    crash::forget_unseen,
+    deaths::seeds,
     harness::{
         Bench, Effects, SimClock, Site, assert_same, expected, owner, set_catalog, without_child_versions,
     },
@@ -115,10 +116,6 @@ async fn troubled(site: Site, seed: u64, knobs: &[Knob]) {
         story.month();
     }
     story.settle(&what).await;
-}
-
-fn seeds(usual: u64) -> std::ops::RangeInclusive<u64> {
-    number("TIDEGATE_SEED").map_or(1..=number("TIDEGATE_SEEDS").unwrap_or(usual), |s| s..=s)
 }
 
 #[tokio::test]

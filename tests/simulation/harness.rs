@@ -69,11 +69,17 @@ pub(crate) struct Effects {
     pub(crate) count: AtomicU64,
     crash: Option<Crash>,
     dead: Notify,
+    /// Virtual time that an exchange takes beyond the usual.
+    slow: Duration,
 }
 
 impl Effects {
     pub(crate) fn new(crash: Option<Crash>) -> Arc<Self> {
-        Arc::new(Self { crash, ..Self::default() })
+        Self::slow(crash, Duration::ZERO)
+    }
+    /// Every exchange takes this much longer.
+    pub(crate) fn slow(crash: Option<Crash>, slow: Duration) -> Arc<Self> {
+        Arc::new(Self { crash, slow, ..Self::default() })
     }
     async fn run<T>(&self, act: impl Future<Output = T>) -> T {
         let effect = self.count.fetch_add(1, Ordering::SeqCst);
@@ -86,6 +92,10 @@ impl Effects {
             self.die().await;
         }
         done
+    }
+    /// Returns once the fatal effect was reached.
+    pub(crate) async fn died(&self) {
+        self.dead.notified().await;
     }
     async fn die(&self) {
         self.dead.notify_one();
@@ -105,7 +115,7 @@ impl Http for SimHttp {
         let answer = async {
             self.clock.pass(Duration::from_millis(20));
             let response = self.sim.lock().unwrap().handle(self.clock.now(), &request);
-            self.clock.pass(Duration::from_millis(20));
+            self.clock.pass(Duration::from_millis(20) + self.effects.slow);
             Ok(response)
         };
         self.effects.run(answer).await
@@ -318,7 +328,7 @@ impl Bench {
         };
         tokio::select! {
             biased;
-            () = effects.dead.notified() => None,
+            () = effects.died() => None,
             outcome = work => Some(outcome),
         }
     }

@@ -1,7 +1,8 @@
 //! Sweeps and backfills: rows that a sync is never shown arrive, deletes that nobody tells are found, and the live
 //! watermark stays where it is, wherever the process dies.
 use super::{
-    crash::{forget_unseen, number},
+    crash::forget_unseen,
+    deaths::{deaths, seeds},
     harness::{Bench, Crash, Effects, SimClock, Site, assert_same, expected, owner, without_child_versions},
 };
 use crate::postgres_server::Database;
@@ -99,17 +100,23 @@ impl Story {
     }
 }
 
+const CORE: [&str; 5] = ["customers", "subscriptions", "invoices", "credit_notes", "transactions"];
+
 /// Only the core documents: every one of their lists is sorted, so that a sweep proves deletes.
 fn core(job: &mut Job) {
-    let core = ["customers", "subscriptions", "invoices", "credit_notes", "transactions"];
-    job.streams.retain(|s| core.contains(&s.name.as_str()));
+    job.streams.retain(|s| CORE.contains(&s.name.as_str()));
 }
 
-/// Invoices that left the provider without a word.
+/// Invoices or payment sources that left the provider without a word.
 type Gone = BTreeSet<String>;
 
-/// Marks invoices and their children deleted in the truth.
+/// Marks them, and the children of invoices, deleted in the truth.
 fn bury(truth: &mut Tables, gone: &Gone) {
+    for (_, columns) in
+        truth.get_mut("payment_methods").unwrap().iter_mut().filter(|(id, _)| gone.contains(*id))
+    {
+        columns.insert("_deleted".into(), "true".into());
+    }
     let children = ["invoice_line_items", "invoice_discounts", "invoice_taxes", "payment_allocations"];
     for (table, column) in std::iter::once(("invoices", "id")).chain(
         children.map(|t| (t, if t == "payment_allocations" { "owner_invoice_id" } else { "invoice_id" })),
@@ -388,26 +395,47 @@ async fn a_stream_that_was_never_read_is_not_repaired() {
     assert_eq!((error.kind(), error.next()), (Kind::Invalid, Some("tidegate sync main")));
 }
 
+/// Which streams a repair is about, and the one that has a row which comes late and one which goes.
+#[derive(Clone, Copy)]
+struct Shelf {
+    streams: &'static [&'static str],
+    /// Stream, its table, and the resource of its rows.
+    faulty: (&'static str, &'static str, Resource),
+}
+
+const DOCUMENTS: Shelf = Shelf { streams: &CORE, faulty: ("invoices", "invoices", Resource::Invoices) };
+/// The catalog with its deletes from the log, the log itself, streams without sort, without version, without deletes.
+const OTHERS: Shelf = Shelf {
+    streams: &["items", "coupons", "events", "payment_sources", "usages", "hosted_pages", "comments"],
+    faulty: ("payment_sources", "payment_methods", Resource::PaymentSources),
+};
+
 /// One sync, faults at the provider, a repair that may die, the repair again, and a last sync.
 async fn mortal<D: Destination>(
-    errand: &Errand,
+    (shelf, errand): (Shelf, &Errand),
     seed: u64,
     crash: Option<Crash>,
     destination: impl AsyncFn() -> D,
 ) -> u64 {
-    let story = Story::new(seed, 4, &[Knob::NoUpdatedAt(30)]);
-    let mut job = story.bench.job(Site::Chargebee);
-    core(&mut job);
-    if !matches!(errand, Errand::Sweep { .. }) {
-        job.streams.retain(|s| s.name == "invoices");
-    }
-    let hidden = story.row(Resource::Invoices, 1);
-    story.hide(hidden, true);
-    story.sync(destination().await).await;
-    let id = story.hide(hidden, false);
+    let (stream, table, resource) = shelf.faulty;
+    let living = |story: &Story| -> Vec<String> {
+        let rows = expected(&story.sim, Site::Chargebee).remove(table).unwrap();
+        rows.into_iter().filter(|(_, row)| !row.contains_key("_deleted")).map(|(id, _)| id).collect()
+    };
+    // Small, but with three such rows.
+    let mut stories = (4..30).map(|customers| Story::new(seed, customers, &[Knob::NoUpdatedAt(30)]));
+    let story = stories.find(|story| living(story).len() >= 3).unwrap();
     let sweep = matches!(errand, Errand::Sweep { .. });
-    let gone: Gone =
-        if sweep { [story.hide(story.row(Resource::Invoices, 2), true)].into() } else { Gone::new() };
+    let mut job = story.bench.job(Site::Chargebee);
+    let single = matches!(errand, Errand::Ids { .. });
+    job.streams.retain(|s| shelf.streams.contains(&s.name.as_str()) && (!single || s.name == stream));
+    let living = living(&story);
+    let nth = |nth: usize| story.sim.lock().unwrap().world().find(resource, &living[nth]).unwrap();
+    let (late, leaves) = (nth(1), nth(2));
+    story.hide(late, true);
+    story.sync(destination().await).await;
+    let id = story.hide(late, false);
+    let gone: Gone = if sweep { [story.hide(leaves, true)].into() } else { Gone::new() };
     story.clock.pass(HOUR);
     let errand = match errand {
         Errand::Ids { .. } => &Errand::Ids { asked: vec![id.clone()], left: vec![id] },
@@ -432,46 +460,143 @@ async fn mortal<D: Destination>(
     effects.count.load(std::sync::atomic::Ordering::SeqCst)
 }
 
-/// Every `stride`th effect, before and after.
-async fn deaths<D: Destination, F: AsyncFn() -> D>(fresh: impl AsyncFn() -> F, stride: u64) {
+/// At most so many deaths for each errand.
+async fn survive<D: Destination, F: AsyncFn() -> D>(shelf: Shelf, fresh: impl AsyncFn() -> F, most: u64) {
     let period = Errand::Period { from: START.minus(HOUR * 24 * 400), to: START };
-    for errand in [IDS, FULL, period, Errand::Ids { asked: Vec::new(), left: Vec::new() }] {
-        let seed = number("TIDEGATE_SEED").unwrap_or(2);
-        let effects = mortal(&errand, seed, None, fresh().await).await;
-        assert!(effects > 3, "{errand:?}: only {effects} effects were counted");
-        for effect in (0..effects).step_by(stride as usize) {
-            for after in [false, true] {
-                mortal(&errand, seed, Some(Crash { effect, after }), fresh().await).await;
+    for seed in seeds(1) {
+        for errand in [IDS, FULL, period.clone(), Errand::Ids { asked: Vec::new(), left: Vec::new() }] {
+            let effects = mortal((shelf, &errand), seed, None, fresh().await).await;
+            assert!(effects > 3, "{errand:?}: only {effects} effects were counted");
+            for crash in deaths(seed, effects, most) {
+                mortal((shelf, &errand), seed, Some(crash), fresh().await).await;
             }
         }
     }
 }
 
+async fn memory() -> impl AsyncFn() -> Memory {
+    let store = Arc::new(Mutex::new(Store::default()));
+    async move || Memory::new(Arc::clone(&store))
+}
+
+async fn lake() -> impl AsyncFn() -> Lake {
+    let folder = tempfile::tempdir().unwrap();
+    async move || Lake::new(folder.path().to_owned())
+}
+
+async fn postgres() -> impl AsyncFn() -> Postgres {
+    let database = Database::new().await;
+    async move || Postgres::connect(&database.secret()).await.unwrap()
+}
+
 #[tokio::test]
 async fn repairs_of_memory_survive_death_at_every_effect() {
-    let fresh = async || {
-        let store = Arc::new(Mutex::new(Store::default()));
-        async move || Memory::new(Arc::clone(&store))
-    };
-    deaths(fresh, 2).await;
+    survive(DOCUMENTS, memory, 40).await;
 }
 
 #[tokio::test]
 async fn repairs_of_the_lake_survive_death_at_every_effect() {
-    let fresh = async || {
-        let folder = tempfile::tempdir().unwrap();
-        async move || Lake::new(folder.path().to_owned())
-    };
-    deaths(fresh, 5).await;
+    survive(DOCUMENTS, lake, 12).await;
 }
 
 #[tokio::test]
 async fn repairs_of_postgres_survive_death_at_every_effect() {
-    let fresh = async || {
-        let database = Database::new().await;
-        async move || Postgres::connect(&database.secret()).await.unwrap()
+    survive(DOCUMENTS, postgres, 8).await;
+}
+
+#[tokio::test]
+async fn repairs_of_smaller_streams_survive_death_at_every_effect() {
+    survive(OTHERS, memory, 30).await;
+    survive(OTHERS, lake, 4).await;
+}
+
+/// A sweep of one stream, after one of its rows left without a word.
+async fn swept(stream: &str, table: &str, resource: Resource) -> (Outcome, usize) {
+    let story = Story::new(6, 30, &[]);
+    story.sync(story.memory()).await;
+    let table = |story: &Story| expected(&story.sim, Site::Chargebee).remove(table).unwrap();
+    let id = table(&story).keys().nth(1).unwrap().clone();
+    let row = story.sim.lock().unwrap().world().find(resource, &id).unwrap();
+    story.hide(row, true);
+    story.clock.pass(HOUR);
+    let mut job = story.job.clone();
+    job.streams.retain(|s| s.name == stream);
+    let calm = Effects::new(None);
+    let done = story.bench.repair(&job, &IDS, &story.sim, &story.clock, story.memory(), &calm).await.unwrap();
+    assert_eq!(done.summary.status, Status::Completed, "{:?}", done.error);
+    story.compare(story.memory(), &Gone::new(), stream).await;
+    (done, table(&story).len())
+}
+
+#[tokio::test]
+async fn a_sweep_of_a_stream_without_a_sort_counts_rows_and_proves_no_delete() {
+    let (done, rows) = swept("hosted_pages", "hosted_pages", Resource::HostedPages).await;
+    let pages = &done.summary.streams[0];
+    assert_eq!((pages.read, pages.deleted), (rows as u64 - 1, 0));
+    assert!(pages.unproven.as_ref().is_some_and(|why| why.contains("cannot be sorted")), "{pages:?}");
+}
+
+#[tokio::test]
+async fn a_sweep_of_a_log_proves_no_delete() {
+    let mut story = Story::new(6, 6, &[]);
+    story.job.streams.retain(|s| s.name == "events");
+    story.sync(story.memory()).await;
+    story.clock.pass(HOUR);
+    // The provider has forgotten all events but these.
+    let mut few = story.job.streams[0].as_ref().clone();
+    few.query.push(("event_type[in]".into(), r#"["item_deleted","coupon_deleted"]"#.into()));
+    let mut job = story.job.clone();
+    job.streams = vec![Arc::new(few)];
+    let calm = Effects::new(None);
+    let done = story.bench.repair(&job, &IDS, &story.sim, &story.clock, story.memory(), &calm).await.unwrap();
+    let stored = {
+        let mut opened = story.memory();
+        opened.open(&owner(), &story.job.entities).await.unwrap();
+        story.bench.current(&story.job, &mut opened).await.remove("events").unwrap()
     };
-    deaths(fresh, 9).await;
+    let log = &done.summary.streams[0];
+    assert!(log.read > 0 && log.read < stored.len() as u64, "{} of {}", log.read, stored.len());
+    assert_eq!(log.deleted, 0);
+    assert!(stored.values().all(|row| !row.contains_key("_deleted")));
+    assert!(log.unproven.as_ref().is_some_and(|why| why.contains("it is a log")), "{log:?}");
+}
+
+#[tokio::test]
+async fn a_stream_without_versions_is_swept_in_full_even_when_only_ids_are_asked_for() {
+    let mut story = Story::new(5, 6, &[]);
+    story.job.streams.retain(|s| s.name == "invoices");
+    let mut plain = story.job.streams[0].as_ref().clone();
+    plain.version = None;
+    story.job.streams = vec![Arc::new(plain)];
+    story.sync(story.memory()).await;
+    story.clock.pass(HOUR);
+    let Row::Invoice(at) = story.row(Resource::Invoices, 2) else { unreachable!() };
+    story.sim.lock().unwrap().world_mut().edit_invoice(at, |invoice| invoice.po_number = Some("new".into()));
+    let done = story.repair(&IDS, story.memory()).await;
+    let invoices = &done.summary.streams[0];
+    let rows = story.sim.lock().unwrap().world().invoices().len() as u64;
+    assert_eq!((invoices.changed, invoices.unchanged), (1, rows - 1), "{invoices:?}");
+}
+
+#[tokio::test]
+async fn a_sweep_that_began_more_than_a_week_ago_begins_anew() {
+    for (days, anew) in [(6, false), (8, true)] {
+        let mut story = Story::new(7, 12, &[]);
+        singly(&mut story.job);
+        story.sync(story.memory()).await;
+        story.clock.pass(HOUR);
+        story.job.options.requests_max = Some(25);
+        let done = story.repair(&IDS, story.memory()).await;
+        assert_eq!(done.error.map(|e| e.kind()), Some(Kind::Budget));
+        let first: u64 = done.summary.streams.iter().map(|s| s.read).sum();
+        story.clock.pass(HOUR * 24 * days);
+        story.job.options.requests_max = None;
+        let done = story.repair(&IDS, story.memory()).await;
+        assert_eq!(done.summary.status, Status::Completed, "{:?}", done.error);
+        let read: u64 = done.summary.streams.iter().map(|s| s.read).sum();
+        assert!(first > 10);
+        assert_eq!(read >= count(&story), anew, "after {days} days: {read} of {}", count(&story));
+    }
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ impl World {
         self.put_side(Side { id, stamp: Stamp::default(), customer, created_at: self.now, body })
     }
     /// Adds a row as it is; its stamp is set by the world's time.
-    pub fn put_side(&mut self, row: Side) -> At<Side> {
+    fn put_side(&mut self, row: Side) -> At<Side> {
         let (customer, resource) = (row.customer, row.body.resource());
         let at = self.sides.push(row);
         self.sides_of.entry(customer).or_default().push(at);
