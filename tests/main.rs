@@ -38,6 +38,8 @@ mod models;
 #[cfg(test)]
 mod normalize;
 #[cfg(test)]
+mod overlays;
+#[cfg(test)]
 mod pipeline;
 #[cfg(test)]
 mod postgres;

@@ -1,5 +1,7 @@
 //! From what is written to what is meant: every check of a pipeline file that needs more than its shape.
-use super::{DestinationSpec, Limits, Pipeline, Promotion, is_host_label, name_of, personal, raw, told};
+use super::{
+    DestinationSpec, Limits, Pipeline, Promotion, is_host_label, name_of, overlays, personal, raw, told,
+};
 use crate::{
     config::{InputSource, Place},
     entity::ColumnType,
@@ -48,6 +50,7 @@ pub(super) fn prove(file: &str, raw: raw::Raw, inputs: &[Input], streams: &[&str
         columns: personal::columns(file, &raw.columns, raw.raw.as_ref())?,
         limits: proof.limits(raw.limits.as_ref())?,
         custom: proof.custom(&raw.custom)?,
+        overlays: overlays::overlays(file, &raw.overlays)?,
     })
 }
 

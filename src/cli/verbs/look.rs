@@ -48,7 +48,7 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
         lateness(scene, one);
         if let Some(renewal) = &one.renewal {
             scene.out.note(&format!(
-                "the mappings or column policies changed since these rows were made: {renewal}"
+                "the mappings, overlays or column policies changed since these rows were made: {renewal}"
             ));
         }
         if one.quarantined > 0 {
