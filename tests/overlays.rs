@@ -352,7 +352,7 @@ async fn an_overlay_that_lost_rows_or_keys_all_the_same_ends_the_sync_and_stores
         let effects = Effects::new(None);
         let store = Memory::new(Arc::clone(&memory));
         let outcome = stage.bench.attempt(&job, &stage.sim, &stage.clock, store, &effects).await.unwrap();
-        let told = outcome.summary.streams[0].error.clone().unwrap_or_default();
+        let told = format!("{:?} {:?}", outcome.error, outcome.summary);
         assert!(
             told.contains("every row of `mapped` once") && told.contains("overlays/o.sql"),
             "{sql}: {told}"
