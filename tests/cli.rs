@@ -11,5 +11,6 @@ mod records;
 mod repair;
 mod site;
 mod stage;
+mod state;
 mod tables;
 mod verify;

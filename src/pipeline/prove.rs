@@ -12,7 +12,6 @@ use crate::{
     time::Timestamp,
     yaml::Pairs,
 };
-use chrono::{DateTime, NaiveDate, NaiveTime};
 use chrono_tz::Tz;
 use serde::{Deserialize, de::IntoDeserializer};
 use serde_saphyr::Spanned;
@@ -209,16 +208,10 @@ impl Proof<'_> {
     }
 
     fn start(&self, written: &Spanned<String>, zone: Tz) -> Result<Timestamp> {
-        if let Ok(day) = written.value.parse::<NaiveDate>() {
-            return schedule::place(zone, day.and_time(NaiveTime::MIN))
-                .ok_or_else(|| self.wrong(written, "`start` is outside the calendar"));
-        }
-        match DateTime::parse_from_rfc3339(&written.value) {
-            Ok(time) => Ok(Timestamp(time.timestamp_micros())),
-            Err(_) => Err(self
-                .wrong(written, format!("`start` is not a date: `{}`", written.value))
-                .hint("for example start: 2023-01-01, or 2023-01-01T00:00:00Z")),
-        }
+        schedule::moment(zone, &written.value).ok_or_else(|| {
+            self.wrong(written, format!("`start` is not a date: `{}`", written.value))
+                .hint("for example start: 2023-01-01, or 2023-01-01T00:00:00Z")
+        })
     }
 
     fn destination(&self, written: Spanned<raw::Destination>) -> Result<DestinationSpec> {

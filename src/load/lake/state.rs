@@ -28,6 +28,9 @@ pub(super) struct State {
     pub(super) issues: Vec<KeptFile>,
     /// Entities whose current files are being exchanged right now.
     pub(super) publishing: BTreeSet<String>,
+    /// File of what operators did to checkpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) journal: Option<String>,
 }
 
 /// What a stream feeds and which bodies it stored.

@@ -10,6 +10,7 @@ mod decode;
 mod fault;
 mod generated;
 mod issues;
+mod journal;
 mod prepare;
 mod quarantine;
 mod query;
@@ -22,11 +23,13 @@ mod state;
 mod views;
 
 use crate::{
-    checkpoint::Checkpoint,
     entity::{Entity, Parent},
     error::{Error, Kind, Result},
     id::Owner,
-    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredIssue, StoredReject},
+    load::{
+        Change, Commit, Committed, Destination, Diff, Entry, Layer, Opened, RawRecord, See, StoredIssue,
+        StoredReject,
+    },
 };
 use arrow::array::RecordBatch;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
@@ -121,8 +124,11 @@ impl Destination for Postgres {
     async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
         self.settle(&issues).await
     }
-    async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
-        self.replace_checkpoint(stream, to).await
+    async fn change_state(&mut self, change: Change) -> Result<i64> {
+        self.change_checkpoints(change).await
+    }
+    async fn journal(&mut self, owner: &Owner) -> Result<Vec<Entry>> {
+        self.entries(owner).await
     }
     async fn record_run(&mut self, summary: &serde_json::Value) -> Result<()> {
         self.keep_run(summary).await
