@@ -1,6 +1,7 @@
 //! The real binary against a provider behind a real socket.
 mod control;
 mod database;
+mod dictionary;
 mod exits;
 mod faces;
 mod faults;

@@ -54,6 +54,8 @@ mod render;
 #[cfg(test)]
 mod schedule;
 #[cfg(test)]
+mod schema_patterns;
+#[cfg(test)]
 mod sim;
 #[cfg(test)]
 mod simulation;

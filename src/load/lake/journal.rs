@@ -37,12 +37,12 @@ impl Connection {
         self.forget_journals()?;
         Ok(no)
     }
-    /// Removes journals that the state does not name.
+    /// Removes journals that the state does not name, half written ones too.
     pub(super) fn forget_journals(&self) -> Result<()> {
         let named = self.held.state.journal.as_deref();
         for path in self.files.list(&self.layout.state(""))? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with(PREFIX) && named != Some(name.as_ref()) {
+            if name.trim_start_matches('.').starts_with(PREFIX) && named != Some(name.as_ref()) {
                 self.files.remove(&path)?;
             }
         }
