@@ -423,3 +423,12 @@ fn promoted_fields_and_policies_come_after_the_overlay() {
     let error = project_.connector(&project_.pipeline("a").unwrap()).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("`customers` has no column `cf_region`"), "{error}");
 }
+
+#[tokio::test]
+async fn the_example_of_the_readme_fits_invoices() {
+    let readme = fs::read_to_string("pipelines/README.md").unwrap();
+    let (_, after) = readme.split_once("# Overlays").unwrap();
+    let example = after.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(example.contains("from mapped"), "{example}");
+    planned(&[("invoices", example)], "invoices").await.unwrap();
+}

@@ -208,8 +208,7 @@ impl Machine {
         }
     }
 
-    /// The lane that waited longest among those that may go (the least fresh, before any was served), else the
-    /// earliest time at which one may.
+    /// The lane that waited longest among those that may go (least fresh first), else the earliest time one may.
     fn choose(&self, at: Duration) -> (Whose, Pick) {
         if !self.probe.passed {
             return (Whose::Probe, pick(std::iter::once((0, &self.probe.turn)), at));

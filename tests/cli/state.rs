@@ -153,7 +153,7 @@ fn an_imported_state_is_checked_key_by_key_before_anything_is_changed() {
         state.to_string()
     };
     let future = 99_999_999_999_999_999_i64;
-    let cases: [(String, &str, &str); 11] = [
+    let cases: [(String, &str, &str); 12] = [
         (
             edited(&|c| c["invoices"]["phase"]["watermark"] = json!(future)),
             "checkpoints.invoices.phase.watermark",
@@ -191,6 +191,7 @@ fn an_imported_state_is_checked_key_by_key_before_anything_is_changed() {
         (edited(&|c| *c = json!({})), "checkpoints", "no checkpoint"),
         (first.to_string().replacen("\"format\":1", "\"format\":1,\"format\":1", 1), ".format", "twice"),
         ("{".to_owned(), "state.json", "not an exported state"),
+        ("[]".to_owned(), "state.json", "not an exported state"),
     ];
     for (state, key, expected) in cases {
         let told = import(&state).expect(2).err;

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 use tidegate::{
-    checkpoint::{Checkpoint, Errand},
+    checkpoint::Errand,
     entity::Entity,
     error::Result,
     extract::{InputValue, Limits, Options},

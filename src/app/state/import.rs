@@ -90,6 +90,11 @@ fn read(text: &str) -> Result<Exported> {
         return Err(wrong(&path, "a key stands there twice").hint("keep one of the two"));
     }
     let given = tree.value();
+    if !given.is_object() {
+        return Err(
+            Error::new(Kind::Invalid, "this is not an exported state, but another kind of JSON").hint(hint)
+        );
+    }
     for (name, checkpoint) in given.get("checkpoints").and_then(Value::as_object).into_iter().flatten() {
         readable(&format!("checkpoints.{name}"), checkpoint)?;
     }
