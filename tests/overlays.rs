@@ -335,7 +335,7 @@ async fn an_overlay_that_lost_rows_or_keys_all_the_same_ends_the_sync_and_stores
         let stage = Stage::new();
         let mut job = job(&stage.bench, false);
         let overlay =
-            Overlay { file: "pipelines/overlays/o.sql".into(), sql: sql.into(), lines: BTreeMap::new() };
+            Overlay { file: "pipelines/overlays/o.sql".into(), sql: sql.into(), ..Overlay::default() };
         let mut connector = job.connector.as_ref().clone();
         connector.mapping_hash = sql.into();
         let lay = |stream: &Arc<Stream>| {
@@ -431,4 +431,32 @@ async fn the_example_of_the_readme_fits_invoices() {
     let example = after.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
     assert!(example.contains("from mapped"), "{example}");
     planned(&[("invoices", example)], "invoices").await.unwrap();
+}
+
+#[test]
+fn an_overlay_cannot_store_elsewhere_what_a_policy_hides() {
+    let open = |columns: &str, sql: &str| {
+        let folder = project(&format!("{columns}overlays: {{ customers: o.sql }}\n"), &[("o.sql", sql)]);
+        let project = Project::open(folder.path()).unwrap();
+        project.pipeline("a").and_then(|p| project.connector(&p)).map(|_| ())
+    };
+    let hidden = "raw: drop\ncolumns: { email: hash, phone: drop, first_name: drop }\n";
+    for sql in [
+        "select *\n replace (lower(email) as external_ref) from mapped",
+        "select * except (country),\n concat(country, mapped.phone) as country from mapped",
+        "select *\n replace (email as company) from mapped",
+    ] {
+        open("", sql).unwrap();
+        let error = open(hidden, sql).unwrap_err();
+        let told = error.to_string();
+        assert!(
+            told.contains("would hold what the policy of `customers.") && told.contains("o.sql:2"),
+            "{told}"
+        );
+    }
+    open(
+        hidden,
+        "select * replace (lower(email) as email, email as first_name, city as country) from mapped",
+    )
+    .unwrap();
 }

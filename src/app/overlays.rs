@@ -3,6 +3,7 @@
 //! What they may say is checked by `manifest`.
 use super::project::Project;
 use crate::{
+    entity::{Policies, Policy},
     error::{Error, Kind, Result},
     manifest::{Connector, MAPPED},
     pipeline::{OverlayFile, Pipeline},
@@ -58,6 +59,27 @@ fn unreadable(overlay: &OverlayFile, error: io::Error) -> Error {
         )),
         _ => told.because(error),
     }
+}
+
+/// Fails `Invalid` when an overlay would store in one column what a policy hides in another.
+pub(super) fn hidden_stays_hidden(connector: &Connector, policies: &Policies) -> Result<()> {
+    let hides = |table: &str, column: &str| policies.of(table, column) != Policy::Keep;
+    for (table, overlay) in connector.overlays() {
+        let shown = overlay.reads.iter().filter(|(column, _)| !hides(table, column));
+        let leak = shown
+            .filter_map(|(column, reads)| Some((column, reads.iter().find(|r| hides(table, r))?)))
+            .next();
+        if let Some((column, hidden)) = leak {
+            let line = overlay.lines.get(column).copied().unwrap_or(0);
+            let what = format!("`{column}` would hold what the policy of `{table}.{hidden}` hides");
+            return Err(Error::new(Kind::Invalid, what)
+                .with("file", format!("{}:{line}", overlay.file))
+                .hint(format!(
+                    "make `{column}` of other columns; or hide it too, where it is marked `pii`"
+                )));
+        }
+    }
+    Ok(())
 }
 
 /// All of a connector, by table.

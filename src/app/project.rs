@@ -115,6 +115,7 @@ impl Project {
             connector.budget.per = Duration::from_secs(60);
         }
         let policies = Personal::of(&connector).policies(pipeline)?;
+        super::overlays::hidden_stays_hidden(&connector, &policies)?;
         Ok(Arc::new(connector.hiding(policies)))
     }
 

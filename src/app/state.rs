@@ -193,6 +193,10 @@ fn allowed(
     if to > now {
         return Err(wrong("a watermark cannot lie in the future: nothing up to it would be read"));
     }
+    if to < Timestamp(0) {
+        return Err(wrong("this is before 1970")
+            .hint(format!("to read everything: tidegate state reset {} {stream}", pipeline.name)));
+    }
     if to == from {
         return Err(wrong("the watermark stands there already"));
     }

@@ -24,7 +24,11 @@ use crate::{
     decode::{Mark, Struct, Told},
     entity::{Entity, Policies},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// One provider's API and what its records mean. Immutable.
 #[derive(Clone, Debug)]
@@ -255,6 +259,8 @@ pub struct Overlay {
     pub sql: String,
     /// On which lines it gives columns of its own, for messages.
     pub lines: BTreeMap<String, u64>,
+    /// What columns of `mapped` each of them is made of.
+    pub reads: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Page size parameter.

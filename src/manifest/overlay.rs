@@ -12,9 +12,13 @@ use crate::{
 };
 use datafusion::sql::sqlparser::ast::{
     ExcludeSelectItem, Expr, Ident, Select, SelectItem, SetExpr, TableFactor, Visit, Visitor,
-    WildcardAdditionalOptions,
+    WildcardAdditionalOptions, visit_expressions,
 };
-use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    sync::Arc,
+};
 
 /// The table an overlay reads.
 pub const MAPPED: &str = "mapped";
@@ -29,8 +33,8 @@ impl Connector {
         let laid = |feed: &Feed| match overlays.iter().find(|(table, _)| *table == feed.entity.name) {
             None => Ok(feed.clone()),
             Some((_, file)) => {
-                let lines = lint(file, &feed.entity)?;
-                let overlay = Overlay { file: file.path.clone(), sql: file.text.clone(), lines };
+                let (lines, reads) = lint(file, &feed.entity)?;
+                let overlay = Overlay { file: file.path.clone(), sql: file.text.clone(), lines, reads };
                 Ok(Feed { overlay: Some(Arc::new(overlay)), ..feed.clone() })
             }
         };
@@ -49,9 +53,11 @@ impl Connector {
     }
 }
 
+type Own = (BTreeMap<String, u64>, BTreeMap<String, BTreeSet<String>>);
+
 /// Fails `Invalid` with file and line of the first thing that an overlay of this table must not say. Answers on which
-/// lines it gives columns of its own.
-fn lint(file: &File, entity: &Entity) -> Result<BTreeMap<String, u64>> {
+/// lines it gives columns of its own, and what they are made of.
+fn lint(file: &File, entity: &Entity) -> Result<Own> {
     let query = parse(file, "an overlay")?;
     let SetExpr::Select(select) = query.body.as_ref() else {
         return Err(file.error(at(query.body.as_ref()), "an overlay is one SELECT, without `union`"));
@@ -65,7 +71,7 @@ fn lint(file: &File, entity: &Entity) -> Result<BTreeMap<String, u64>> {
         return Err(*error);
     }
     every_row(file, select)?;
-    let mut given = Given { file, entity, columns: BTreeMap::new() };
+    let mut given = Given { file, entity, columns: BTreeMap::new(), reads: BTreeMap::new() };
     select.projection.iter().try_for_each(|item| given.item(item))?;
     given.whole(at(select.as_ref()))
 }
@@ -154,12 +160,28 @@ struct Given<'a> {
     entity: &'a Entity,
     /// The line of an own expression; None: as `mapped` has it.
     columns: BTreeMap<String, Option<u64>>,
+    /// What each own expression is made of.
+    reads: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Given<'_> {
     fn keys(&self) -> impl Iterator<Item = &str> {
         let parent = self.entity.parent.as_ref().map(|p| p.column.as_str());
         [ROW, "id"].into_iter().chain(parent)
+    }
+
+    fn note(&mut self, column: &str, expr: &Expr) {
+        let reads = self.reads.entry(column.to_owned()).or_default();
+        let _: ControlFlow<()> = visit_expressions(expr, |part| {
+            match part {
+                Expr::Identifier(name) => reads.insert(name.value.clone()),
+                Expr::CompoundIdentifier(parts) => {
+                    parts.last().is_some_and(|name| reads.insert(name.value.clone()))
+                }
+                _ => false,
+            };
+            ControlFlow::Continue(())
+        });
     }
 
     fn item(&mut self, item: &SelectItem) -> Result<()> {
@@ -172,6 +194,9 @@ impl Given<'_> {
             }
             SelectItem::ExprWithAlias { expr, alias } => {
                 let same = matches!(expr, Expr::Identifier(name) if name.value == alias.value);
+                if !same {
+                    self.note(&alias.value, expr);
+                }
                 self.add(line, &alias.value, !same)
             }
             _ => {
@@ -212,6 +237,7 @@ impl Given<'_> {
                 let what = format!("`{}` is both left out and replaced", name.value);
                 return Err(self.file.error(name.span.start.line, what));
             }
+            self.note(&name.value, &element.expr);
             replaced.insert(&name.value, name.span.start.line);
         }
         let own: Vec<String> = self.entity.columns.iter().map(|c| c.name.clone()).collect();
@@ -249,7 +275,7 @@ impl Given<'_> {
     }
 
     /// Every column of the table is there, the keys as they are.
-    fn whole(self, line: u64) -> Result<BTreeMap<String, u64>> {
+    fn whole(self, line: u64) -> Result<Own> {
         let missing = |name: &&str| !self.columns.contains_key(*name);
         if let Some(key) = self.keys().find(missing) {
             let what = format!("the overlay must select `{key}`, which says which row it is");
@@ -260,6 +286,7 @@ impl Given<'_> {
             let hint = format!("begin with `*`; to leave it empty, say so: null as {name}");
             return Err(self.file.error(line, what).hint(hint));
         }
-        Ok(self.columns.into_iter().filter_map(|(name, line)| Some((name, line?))).collect())
+        let lines = self.columns.into_iter().filter_map(|(name, line)| Some((name, line?))).collect();
+        Ok((lines, self.reads))
     }
 }

@@ -124,6 +124,7 @@ fn a_watermark_goes_back_freely_and_forward_only_where_skipping_is_meant() {
         ("2999-01-01", "in the future"),
         (ahead.as_str(), "stands there already"),
         ("yesterday", "`yesterday` is not a time"),
+        ("1969-12-01", "before 1970"),
     ] {
         let told = set(to, &["--skip"]).expect(2).err;
         assert!(told.contains(expected), "{told}");

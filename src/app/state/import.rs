@@ -149,7 +149,7 @@ fn unknown(given: &Value, understood: &Value) -> Option<String> {
     }
 }
 
-/// Fails `Invalid` for a phase of another kind of cursor, too many slices, or a time in the future.
+/// Fails `Invalid` for a phase of another kind of cursor, too many slices, or a time in the future or before 1970.
 fn fits(path: &str, stream: &Stream, checkpoint: &Checkpoint, now: Timestamp) -> Result<()> {
     let scans = matches!(stream.cursor, Cursor::Snapshot { .. });
     let fit = match &checkpoint.phase {
@@ -174,6 +174,9 @@ fn fits(path: &str, stream: &Stream, checkpoint: &Checkpoint, now: Timestamp) ->
         if let Some(time) = time.filter(|time| *time > now) {
             let what = "this time lies in the future: nothing that changes until then would be read";
             return Err(wrong(&format!("{path}.{key}.{word}"), what).with("time", time).with("now", now));
+        }
+        if let Some(time) = time.filter(|time| *time < Timestamp(0)) {
+            return Err(wrong(&format!("{path}.{key}.{word}"), "this time is before 1970").with("time", time));
         }
         if slices > SLICES_MAX {
             let what = format!("a first load has at most {SLICES_MAX} slices, not {slices}");
