@@ -65,10 +65,8 @@ fn unreadable(overlay: &OverlayFile, error: io::Error) -> Error {
 pub(super) fn hidden_stays_hidden(connector: &Connector, policies: &Policies) -> Result<()> {
     let hides = |table: &str, column: &str| policies.of(table, column) != Policy::Keep;
     for (table, overlay) in connector.overlays() {
-        let shown = overlay.reads.iter().filter(|(column, _)| !hides(table, column));
-        let leak = shown
-            .filter_map(|(column, reads)| Some((column, reads.iter().find(|r| hides(table, r))?)))
-            .next();
+        let mut shown = overlay.reads.iter().filter(|(column, _)| !hides(table, column));
+        let leak = shown.find_map(|(column, reads)| Some((column, reads.iter().find(|r| hides(table, r))?)));
         if let Some((column, hidden)) = leak {
             let line = overlay.lines.get(column).copied().unwrap_or(0);
             let what = format!("`{column}` would hold what the policy of `{table}.{hidden}` hides");
