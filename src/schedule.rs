@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Kind, Result},
     time::Timestamp,
 };
-use chrono::{DateTime, Duration as Span, LocalResult, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, Duration as Span, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use std::{str::FromStr, time::Duration};
 
@@ -89,6 +89,14 @@ pub fn place(zone: Tz, local: NaiveDateTime) -> Option<Timestamp> {
             LocalResult::None => None,
         }
     })
+}
+
+/// A date, which begins at midnight in `zone`, or a time with its own zone; None for anything else.
+pub fn moment(zone: Tz, text: &str) -> Option<Timestamp> {
+    match text.parse::<NaiveDate>() {
+        Ok(day) => place(zone, day.and_time(NaiveTime::MIN)),
+        Err(_) => Some(Timestamp(DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros())),
+    }
 }
 
 /// `90s`, `10m`, `2h` or `1d`. Fails `Invalid` on anything else.

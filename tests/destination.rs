@@ -3,6 +3,7 @@ mod build;
 mod check;
 mod contract;
 mod crash;
+mod journal;
 mod lake;
 mod memory;
 mod postgres;

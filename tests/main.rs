@@ -38,6 +38,8 @@ mod models;
 #[cfg(test)]
 mod normalize;
 #[cfg(test)]
+mod overlays;
+#[cfg(test)]
 mod pipeline;
 #[cfg(test)]
 mod postgres;
@@ -51,6 +53,8 @@ mod reader;
 mod render;
 #[cfg(test)]
 mod schedule;
+#[cfg(test)]
+mod schema_patterns;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]

@@ -105,7 +105,7 @@ fn a_misspelt_key_names_the_nearest_right_one() {
     refused(
         "tenant:",
         "tennant:",
-        "unknown key `tennant` (at pipelines/acme.yaml:2, expected one of pipeline, tenant, source, destination, schedule, raw, limits, custom, columns)\n\
+        "unknown key `tennant` (at pipelines/acme.yaml:2, expected one of pipeline, tenant, source, destination, schedule, raw, limits, custom, columns, overlays)\n\
          next: did you mean `tenant`?",
     );
     refused(

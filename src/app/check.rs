@@ -1,5 +1,6 @@
 //! `tidegate check`: are files, credentials and destination right? Reads one page per stream, writes nothing.
 use super::{
+    overlays::{self, Overlaid},
     probe,
     project::{Narrow, Project},
 };
@@ -55,6 +56,9 @@ pub async fn check(project: &Project, name: &str) -> Vec<Finding> {
         findings.wrong("mappings", &e);
     } else {
         findings.right("mappings", "fit their streams and tables".into());
+        for Overlaid { table, file } in overlays::told(&job.connector) {
+            findings.right(&format!("overlay of {table}"), format!("{file} fits its table"));
+        }
     }
     let sampled = match Client::new(Limits::default()) {
         Ok(http) => probe::sample(&job, &BTreeMap::new(), &http, &SystemClock).await,

@@ -35,6 +35,8 @@ pub struct Shown {
     pub connector: String,
     /// The request budget, in words.
     pub limits: String,
+    /// The least that the key must be allowed, and how to see that it is not more.
+    pub rights: Option<String>,
     /// What the operator gives.
     pub inputs: Vec<InputInfo>,
     /// Its streams.
@@ -52,6 +54,8 @@ pub struct StreamInfo {
     pub deletes: String,
     /// How pages follow each other.
     pub pages: String,
+    /// Whether single records can be read: `backfill --ids`.
+    pub single: bool,
     /// Unified tables it feeds.
     pub tables: Vec<String>,
 }
@@ -97,6 +101,7 @@ pub fn show(catalog: &Catalog, name: &str) -> Result<Shown> {
             budget.concurrency,
             budget.scope.0
         ),
+        rights: connector.rights.clone(),
         inputs: inputs(connector),
         streams: connector.streams.iter().map(|s| stream(s)).collect(),
     })
@@ -133,6 +138,7 @@ fn stream(stream: &Stream) -> StreamInfo {
         changes,
         deletes,
         pages,
+        single: stream.get.is_some(),
         tables: stream.feeds.iter().map(|f| f.entity.name.clone()).collect(),
     }
 }

@@ -9,6 +9,7 @@ pub mod demo;
 
 pub mod export;
 pub mod init;
+pub mod overlays;
 pub mod plan;
 mod policies;
 mod probe;

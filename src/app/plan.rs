@@ -1,5 +1,6 @@
 //! `tidegate plan`: what the next sync would cost. Estimates from a few first pages; writes nothing.
 use super::{
+    overlays::Overlaid,
     probe::{self, Sampled},
     project::{Narrow, Project},
 };
@@ -60,6 +61,8 @@ pub struct PipelinePlan {
     pub minutes: f64,
     /// Bytes of bodies, about.
     pub bytes: u64,
+    /// Tables with columns of the pipeline's own.
+    pub overlays: Vec<Overlaid>,
 }
 
 /// Asks the provider a few small questions.
@@ -118,6 +121,7 @@ pub(super) async fn cost<H: Http, C: Clock>(
         requests,
         minutes: requests as f64 / pace / 60.0,
         bytes,
+        overlays: super::overlays::told(&job.connector),
     })
 }
 

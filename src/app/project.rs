@@ -103,15 +103,19 @@ impl Project {
         all.iter().map(|name| self.pipeline(name)).collect()
     }
 
-    /// The pipeline's connector, with the pipeline's own request budget, promoted fields and column policies when it
-    /// has them. Fails `Invalid` when a policy is for a column that cannot have one.
+    /// The pipeline's connector, with the pipeline's own request budget, overlays, promoted fields and column policies
+    /// when it has them. Fails `Invalid` when an overlay is wrong or a policy is for a column that cannot have one.
     pub fn connector(&self, pipeline: &Pipeline) -> Result<Arc<Connector>> {
-        let mut connector = self.catalog.connector(&pipeline.connector)?.feeding(&self.entities(pipeline)?);
+        let connector = self.catalog.connector(&pipeline.connector)?;
+        let overlays = self.overlays(pipeline, connector)?;
+        let connector = connector.as_ref().clone().overlaid(&overlays)?;
+        let mut connector = connector.feeding(&self.entities(pipeline)?);
         if let Some(requests) = pipeline.limits.requests_per_minute {
             connector.budget.requests = requests;
             connector.budget.per = Duration::from_secs(60);
         }
         let policies = Personal::of(&connector).policies(pipeline)?;
+        super::overlays::hidden_stays_hidden(&connector, &policies)?;
         Ok(Arc::new(connector.hiding(policies)))
     }
 

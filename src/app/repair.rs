@@ -111,7 +111,8 @@ fn singly(job: &Job, records: u64) -> PipelinePlan {
     let requests = 1 + records * streams.len() as u64;
     let pace = f64::from(job.connector.budget.requests) / job.connector.budget.per.as_secs_f64();
     let minutes = requests as f64 / pace / 60.0;
-    PipelinePlan { pipeline: job.pipeline.clone(), streams, requests, minutes, bytes: 0 }
+    let overlays = super::overlays::told(&job.connector);
+    PipelinePlan { pipeline: job.pipeline.clone(), streams, requests, minutes, bytes: 0, overlays }
 }
 
 /// Reads it, from where an unfinished run of the same order stopped, and keeps the summary at the destination.

@@ -1,11 +1,21 @@
-//! `tidegate state`: how far streams are read; reset, export, import.
+//! `tidegate state`: how far streams are read; reset, set, export. Every change is one act with its journal entry.
+//!
+//! Import is in `import`, the journal and the way back in `journal`.
+mod import;
+pub mod journal;
+
+pub use import::{Imported, import};
+
 use super::project::Project;
 use crate::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Phase},
     error::{Error, Kind, Result},
-    load::{Destination, Opened},
+    load::{Change, Destination, Opened, Verb},
+    manifest::Cursor,
     pipeline::Pipeline,
-    time::{Clock, SystemClock},
+    schedule,
+    time::{Clock, SystemClock, Timestamp},
+    yaml::nearest,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,12 +52,42 @@ fn missing(pipeline: &Pipeline, stream: &str, opened: &Opened) -> Error {
     if known.is_empty() {
         return error.hint(format!("it was never synced: tidegate sync {}", pipeline.name));
     }
-    error.hint(format!("there are checkpoints of: {}", known.join(", ")))
+    match nearest(stream, known.iter().copied()) {
+        Some(right) => error.hint(format!("did you mean `{right}`?")),
+        None => error.hint(format!("there are checkpoints of: {}", known.join(", "))),
+    }
 }
 
-/// Forgets how far these streams are read (all: none given). Returns the streams that were reset. When it is all of
-/// them, the next sync makes all rows anew, so what they were made with is forgotten too.
-pub async fn reset(project: &Project, pipeline: &Pipeline, streams: &[String]) -> Result<Vec<String>> {
+/// One act on an opened connection. When it leaves no checkpoint, the next sync makes all rows anew, so what they were
+/// made with is forgotten too, and kept in the journal. The entry's number.
+async fn change<D: Destination>(
+    store: &mut D,
+    pipeline: &Pipeline,
+    opened: &Opened,
+    mut change: Change,
+) -> Result<i64> {
+    let stays = |stream: &String| change.to.get(stream).is_none_or(Option::is_some);
+    let emptied = !opened.checkpoints.keys().any(stays) && change.to.values().all(Option::is_none);
+    if emptied {
+        let last = store.runs(&pipeline.owner, 1).await?;
+        let made = last.first().and_then(|run| run.get("rows_made_with")?.as_str());
+        change.made_with = made.map(str::to_owned);
+    }
+    let at = change.at;
+    let entry = store.change_state(change).await?;
+    if emptied {
+        store.record_run(&serde_json::json!({ "status": "reset", "finished": at })).await?;
+    }
+    Ok(entry)
+}
+
+/// Forgets how far these streams are read (all: none given). Returns the streams that were reset, and the entry of the
+/// journal when there were any.
+pub async fn reset(
+    project: &Project,
+    pipeline: &Pipeline,
+    streams: &[String],
+) -> Result<(Vec<String>, Option<i64>)> {
     let mut store = project.store(pipeline).await?;
     let opened = store.open(&pipeline.owner, &project.entities(pipeline)?).await?;
     let result = async {
@@ -56,18 +96,116 @@ pub async fn reset(project: &Project, pipeline: &Pipeline, streams: &[String]) -
         }
         let chosen: Vec<String> =
             if streams.is_empty() { opened.checkpoints.keys().cloned().collect() } else { streams.to_vec() };
-        for stream in &chosen {
-            store.set_checkpoint(stream, None).await?;
+        if chosen.is_empty() {
+            return Ok((chosen, None));
         }
-        if streams.is_empty() {
-            let run = serde_json::json!({ "status": "reset", "finished": SystemClock.now() });
-            store.record_run(&run).await?;
-        }
-        Ok(chosen)
+        let to = chosen.iter().map(|stream| (stream.clone(), None)).collect();
+        let asked = Change { at: SystemClock.now(), verb: Verb::Reset, undoes: None, made_with: None, to };
+        let entry = change(&mut store, pipeline, &opened, asked).await?;
+        Ok((chosen, Some(entry)))
     };
     let result = result.await;
     store.close().await?;
     result
+}
+
+/// A watermark that was moved.
+#[derive(Debug, Serialize)]
+pub struct Set {
+    /// Stream.
+    pub stream: String,
+    /// Where it stood, RFC 3339.
+    pub from: String,
+    /// Where it stands.
+    pub to: String,
+    /// Whether changes between the two are never read.
+    pub skipped: bool,
+    /// Entry of the journal.
+    pub entry: i64,
+}
+
+/// Moves the watermark of one stream: back, so that what changed since then is read again; with `skip` also forward,
+/// so that it is not read at all. `to` is a date in the connection's zone or a time with its zone. A window that is
+/// open begins anew. The walk over events of deletes goes back with it, and never forward.
+/// Fails `Invalid` for a stream without a watermark, a time in the future, and a time ahead without `skip`.
+pub async fn set(project: &Project, pipeline: &Pipeline, stream: &str, to: &str, skip: bool) -> Result<Set> {
+    let now = SystemClock.now();
+    let to = schedule::moment(pipeline.time_zone, to).ok_or_else(|| {
+        Error::new(Kind::Invalid, format!("`{to}` is not a time"))
+            .hint("for example --watermark 2026-01-01, or --watermark 2026-01-01T00:00:00Z")
+    })?;
+    let connector = project.connector(pipeline)?;
+    let mut store = project.store(pipeline).await?;
+    let opened = store.open(&pipeline.owner, &project.entities(pipeline)?).await?;
+    let result = async {
+        let Some(before) = opened.checkpoints.get(stream) else {
+            return Err(missing(pipeline, stream, &opened));
+        };
+        let scans =
+            connector.streams.iter().any(|s| s.name == stream && matches!(s.cursor, Cursor::Snapshot { .. }));
+        let from = movable(pipeline, stream, before, scans)?;
+        allowed(pipeline, stream, (from, to, now), skip)?;
+        let deletes = before.deletes.clone().map(|phase| match phase {
+            Phase::Windows { watermark, .. } if to < watermark => {
+                Phase::Windows { watermark: to, open: None }
+            }
+            other => other,
+        });
+        let phase = Phase::Windows { watermark: to, open: None };
+        let after = Checkpoint { phase, deletes, ..before.clone() };
+        let to_all = [(stream.to_owned(), Some(after))].into();
+        let asked = Change { at: now, verb: Verb::Set, undoes: None, made_with: None, to: to_all };
+        let entry = change(&mut store, pipeline, &opened, asked).await?;
+        let stream = stream.to_owned();
+        Ok(Set { stream, from: from.to_string(), to: to.to_string(), skipped: to > from, entry })
+    };
+    let result = result.await;
+    store.close().await?;
+    result
+}
+
+/// The watermark of a stream that has one.
+fn movable(pipeline: &Pipeline, stream: &str, stored: &Checkpoint, scans: bool) -> Result<Timestamp> {
+    let name = &pipeline.name;
+    match &stored.phase {
+        Phase::Windows { watermark, .. } if !scans => Ok(*watermark),
+        Phase::FirstLoad { .. } if !scans => Err(Error::new(
+            Kind::Invalid,
+            format!("`{stream}` is in its first load, and has no watermark yet"),
+        )
+        .hint(format!("tidegate sync {name}, or tidegate state reset {name} {stream}"))),
+        _ => {
+            Err(Error::new(Kind::Invalid, format!("`{stream}` has no watermark: every sync reads it whole"))
+                .hint(format!("tidegate sync {name} --stream {stream}")))
+        }
+    }
+}
+
+fn allowed(
+    pipeline: &Pipeline,
+    stream: &str,
+    (from, to, now): (Timestamp, Timestamp, Timestamp),
+    skip: bool,
+) -> Result<()> {
+    let wrong = |what: &str| {
+        Error::new(Kind::Invalid, what).with("stream", stream).with("watermark", from).with("asked", to)
+    };
+    if to > now {
+        return Err(wrong("a watermark cannot lie in the future: nothing up to it would be read"));
+    }
+    if to < Timestamp(0) {
+        return Err(wrong("this is before 1970")
+            .hint(format!("to read everything: tidegate state reset {} {stream}", pipeline.name)));
+    }
+    if to == from {
+        return Err(wrong("the watermark stands there already"));
+    }
+    if to > from && !skip {
+        let again = format!("tidegate state set {} --stream {stream} --watermark {to} --skip", pipeline.name);
+        return Err(wrong("this is ahead of what was read: changes between the two would never be read")
+            .hint(format!("{again}   if that is meant")));
+    }
+    Ok(())
 }
 
 /// All checkpoints, to carry them elsewhere.
@@ -79,46 +217,4 @@ pub async fn export(project: &Project, pipeline: &Pipeline) -> Result<Exported> 
         connection: pipeline.owner.connection.to_string(),
         checkpoints: opened.checkpoints,
     })
-}
-
-/// Replaces checkpoints by exported ones. Fails `Invalid` for another connection's, an unknown stream or format.
-pub async fn import(project: &Project, pipeline: &Pipeline, text: &str) -> Result<Vec<String>> {
-    let exported: Exported = serde_json::from_str(text).map_err(|e| {
-        Error::new(Kind::Invalid, "this is not an exported state")
-            .because(e)
-            .hint("tidegate state export writes one")
-    })?;
-    let owner = (pipeline.owner.tenant.as_str(), pipeline.owner.connection.as_str());
-    if (exported.tenant.as_str(), exported.connection.as_str()) != owner {
-        return Err(Error::new(Kind::Invalid, "this is the state of another connection")
-            .with("exported", format!("{}/{}", exported.tenant, exported.connection))
-            .with("pipeline", &pipeline.owner));
-    }
-    let connector = project.connector(pipeline)?;
-    for (stream, checkpoint) in &exported.checkpoints {
-        if connector.streams.iter().all(|s| &s.name != stream) {
-            return Err(Error::new(
-                Kind::Invalid,
-                format!("connector `{}` has no stream `{stream}`", connector.name),
-            ));
-        }
-        if checkpoint.format > crate::checkpoint::FORMAT {
-            return Err(Error::new(Kind::Invalid, "this state was written by a newer tidegate")
-                .with("format", checkpoint.format)
-                .hint("upgrade tidegate"));
-        }
-    }
-    let mut store = project.store(pipeline).await?;
-    store.open(&pipeline.owner, &project.entities(pipeline)?).await?;
-    let result = async {
-        for (stream, checkpoint) in &exported.checkpoints {
-            // What a sweep saw stays where it was seen, so an imported one has to begin anew.
-            let checkpoint = Checkpoint { asides: Vec::new(), ..checkpoint.clone() };
-            store.set_checkpoint(stream, Some(checkpoint)).await?;
-        }
-        Ok(exported.checkpoints.keys().cloned().collect())
-    };
-    let result = result.await;
-    store.close().await?;
-    result
 }

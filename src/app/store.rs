@@ -1,12 +1,11 @@
 //! The destination a pipeline names, whichever it is.
 use crate::{
-    checkpoint::Checkpoint,
     entity::Entity,
     error::{Error, Kind, Result},
     id::Owner,
     load::{
-        Commit, Committed, Compacted, Destination, Diff, Layer, Opened, RawRecord, Retained, See,
-        StoredIssue, StoredReject, Upkeep, lake::Lake, postgres::Postgres,
+        Change, Commit, Committed, Compacted, Destination, Diff, Entry, Layer, Opened, RawRecord, Retained,
+        See, StoredIssue, StoredReject, Upkeep, lake::Lake, postgres::Postgres,
     },
     model,
     time::Timestamp,
@@ -124,8 +123,11 @@ impl Destination for Store {
     async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
         either!(self.settle_issues(issues))
     }
-    async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
-        either!(self.set_checkpoint(stream, to))
+    async fn change_state(&mut self, change: Change) -> Result<i64> {
+        either!(self.change_state(change))
+    }
+    async fn journal(&mut self, owner: &Owner) -> Result<Vec<Entry>> {
+        either!(self.journal(owner))
     }
     async fn record_run(&mut self, summary: &serde_json::Value) -> Result<()> {
         either!(self.record_run(summary))

@@ -4,6 +4,7 @@
 //! providers, HTTP or mappings.
 mod fold;
 mod issue;
+mod journal;
 pub mod lake;
 mod late;
 pub mod memory;
@@ -22,6 +23,7 @@ use crate::{
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 pub use issue::{IssueKey, StoredIssue};
+pub use journal::{Change, Entry, JOURNAL_MAX, Moved, Verb};
 pub use late::{Due, Late};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -215,12 +217,11 @@ pub trait Destination: Send {
     /// Keeps what a proof found, of an opened connection, one of each key: an open issue of the same key is brought up
     /// to date and keeps `first_seen`, so one with `resolved_at` resolves it; any other open one is added.
     fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> impl Future<Output = Result<()>> + Send;
-    /// Operator's act on an opened connection: replaces (or removes) a stream's checkpoint, backwards too.
-    fn set_checkpoint(
-        &mut self,
-        stream: &str,
-        to: Option<Checkpoint>,
-    ) -> impl Future<Output = Result<()>> + Send;
+    /// Operator's act on an opened connection: replaces (or removes) checkpoints, backwards too, and keeps in the journal
+    /// what was there before, in one act. The entry's number.
+    fn change_state(&mut self, change: Change) -> impl Future<Output = Result<i64>> + Send;
+    /// What operators did to checkpoints, oldest first, at most `JOURNAL_MAX` entries; no lock needed.
+    fn journal(&mut self, owner: &Owner) -> impl Future<Output = Result<Vec<Entry>>> + Send;
     /// Keeps one run's JSON summary, of an opened connection.
     fn record_run(&mut self, summary: &serde_json::Value) -> impl Future<Output = Result<()>> + Send;
     /// The last `limit` summaries, newest first; no lock needed.

@@ -35,6 +35,14 @@ pub(super) fn grown(before: &str, streams: &[Arc<Stream>]) -> String {
     if promoted.is_empty() { before.to_owned() } else { hex(&format!("{before}\0{promoted:?}")) }
 }
 
+/// Of a mapping over which a pipeline lays SELECTs of its own.
+pub(super) fn overlaid(before: &str, streams: &[Arc<Stream>]) -> String {
+    let feeds = streams.iter().flat_map(|s| s.feeds.iter().map(move |f| (s, f)));
+    let laid: Vec<_> =
+        feeds.filter_map(|(s, f)| Some((&s.name, &f.entity.name, &f.overlay.as_ref()?.sql))).collect();
+    if laid.is_empty() { before.to_owned() } else { hex(&format!("{before}\0{laid:?}")) }
+}
+
 /// Of a mapping whose rows are stored under these policies.
 pub(super) fn hidden(before: &str, policies: &Policies) -> String {
     if policies.is_empty() { before.to_owned() } else { hex(&format!("{before}\0{}", policies.told())) }

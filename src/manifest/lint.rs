@@ -56,11 +56,11 @@ pub const FUNCTIONS: [&str; 35] = [
 ];
 
 /// First column of every mapping: which record the row comes from.
-const ROW: &str = "_row";
+pub(super) const ROW: &str = "_row";
 
 /// Fails `Invalid` with file and line of the first thing a mapping from `stream` to `entity` must not say.
 pub(super) fn lint(file: &File, stream: &str, entity: &Entity) -> Result<()> {
-    let query = parse(file)?;
+    let query = parse(file, "a mapping")?;
     let mut branches = Vec::new();
     selects(file, &query.body, &mut branches)?;
     let mut names: Option<Vec<String>> = None;
@@ -80,13 +80,15 @@ pub(super) fn lint(file: &File, stream: &str, entity: &Entity) -> Result<()> {
     }
 }
 
-fn parse(file: &File) -> Result<Query> {
+/// The only statement of the file; `what` is how messages call it.
+pub(super) fn parse(file: &File, what: &str) -> Result<Query> {
     let statements =
         Parser::parse_sql(&GenericDialect {}, &file.text).map_err(|e| syntax(file, &e.to_string()))?;
+    let one = format!("{what} is exactly one SELECT");
     match <[Statement; 1]>::try_from(statements) {
         Ok([Statement::Query(query)]) => Ok(*query),
-        Ok([other]) => Err(file.error(at(&other).max(1), "a mapping is exactly one SELECT")),
-        Err(all) => Err(file.error(all.get(1).map_or(1, at), "a mapping is exactly one SELECT")),
+        Ok([other]) => Err(file.error(at(&other).max(1), one)),
+        Err(all) => Err(file.error(all.get(1).map_or(1, at), one)),
     }
 }
 
@@ -98,7 +100,7 @@ fn syntax(file: &File, message: &str) -> Error {
     file.error(line, format!("this is not SQL: {what}"))
 }
 
-fn at(node: &impl Spanned) -> u64 {
+pub(super) fn at(node: &impl Spanned) -> u64 {
     node.span().start.line
 }
 
@@ -148,7 +150,8 @@ fn columns(file: &File, select: &Select, entity: &Entity) -> Result<Vec<String>>
     Ok(names)
 }
 
-fn check_column(file: &File, line: u64, name: &str, entity: &Entity) -> Result<()> {
+/// Fails `Invalid` for what is no own column of the entity.
+pub(super) fn check_column(file: &File, line: u64, name: &str, entity: &Entity) -> Result<()> {
     if entity.column(name).is_some() {
         return Ok(());
     }
@@ -160,12 +163,13 @@ fn check_column(file: &File, line: u64, name: &str, entity: &Entity) -> Result<(
     Err(file.error(line, what).hint(suggest(name, known)))
 }
 
-struct Rules<'a> {
-    file: &'a File,
-    stream: &'a str,
+/// What must not be said, of any part of a SELECT that reads one table.
+pub(super) struct Rules<'a> {
+    pub(super) file: &'a File,
+    pub(super) stream: &'a str,
 }
 
-type Flow = ControlFlow<Box<Error>>;
+pub(super) type Flow = ControlFlow<Box<Error>>;
 
 impl Rules<'_> {
     fn refuse(&self, line: u64, what: impl Into<String>, hint: &str) -> Flow {
@@ -189,7 +193,7 @@ impl Rules<'_> {
     fn function(&self, line: u64, function: &Function) -> Flow {
         let name = function.name.to_string().to_lowercase();
         if !FUNCTIONS.contains(&name.as_str()) {
-            let what = format!("function `{name}` is not allowed in a mapping");
+            let what = format!("function `{name}` is not allowed here");
             return self.refuse(line, what, &suggest(&name, FUNCTIONS));
         }
         let plain = function.over.is_none()

@@ -7,6 +7,7 @@ mod fingerprint;
 mod hide;
 mod keys;
 mod lint;
+mod overlay;
 mod promote;
 mod prove;
 mod raw;
@@ -16,13 +17,18 @@ mod told;
 
 pub use embedded::{Catalog, catalog, json_schema};
 pub use lint::FUNCTIONS;
+pub use overlay::{MAPPED, ZONE};
 pub use prove::load;
 
 use crate::{
     decode::{Mark, Struct, Told},
     entity::{Entity, Policies},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// One provider's API and what its records mean. Immutable.
 #[derive(Clone, Debug)]
@@ -240,6 +246,21 @@ pub struct Feed {
     pub file: String,
     /// One SELECT whose columns are `_row` and columns of the entity.
     pub sql: String,
+    /// What a pipeline makes of its answer.
+    pub overlay: Option<Arc<Overlay>>,
+}
+
+/// A pipeline's own columns of a table: one SELECT over what the mapping answers.
+#[derive(Clone, Debug, Default)]
+pub struct Overlay {
+    /// `pipelines/overlays/acme_invoices.sql`, for messages.
+    pub file: String,
+    /// One SELECT from `mapped`.
+    pub sql: String,
+    /// On which lines it gives columns of its own, for messages.
+    pub lines: BTreeMap<String, u64>,
+    /// What columns of `mapped` each of them is made of.
+    pub reads: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Page size parameter.

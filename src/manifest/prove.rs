@@ -32,6 +32,10 @@ pub fn load(
     }
     let inputs = inputs(&raw.inputs);
     let prover = Prover { file: yaml, inputs: &inputs };
+    if let Some((name, _)) = raw.inputs.0.iter().find(|(name, _)| !Prover::is_name(&name.value)) {
+        let what = format!("input `{}` is not snake_case", name.value);
+        return Err(yaml.error(line(name), what).hint("lower-case letters, digits and `_`, a letter first"));
+    }
     let streams = stream::streams(&prover, name, &raw.streams, sql, entities)?;
     Ok(Connector {
         name: name.to_owned(),
@@ -112,6 +116,12 @@ impl Prover<'_> {
         if rest.contains('}') { Err(broken()) } else { Ok(names) }
     }
 
+    /// Names of the places are inputs, so they are written like one.
+    fn is_name(name: &str) -> bool {
+        name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    }
+
     /// A path below the base URL.
     pub(super) fn path(&self, text: &Spanned<String>) -> Result<Template> {
         if !text.value.starts_with('/') || text.value.contains(['?', '#', ' ']) {
@@ -130,6 +140,9 @@ impl Prover<'_> {
                 .error(at, "base_url must be `https://host/path`, without a trailing `/`, `?`, `#` or `@`")
         })?;
         let host = rest.split('/').next().unwrap_or_default();
+        if host.is_empty() {
+            return Err(self.file.error(at, "base_url names no host"));
+        }
         let host = Spanned::new(host.to_owned(), text.referenced, text.defined);
         for name in self.places(&host)? {
             if self.input(name, at)?.kind == InputKind::Text {
@@ -305,7 +318,7 @@ impl Prover<'_> {
             _ => None,
         };
         let split = text.char_indices().next_back().and_then(|(i, c)| Some((text.get(..i)?, unit(c)?)));
-        let secs = split.and_then(|(digits, unit)| digits.parse::<u64>().ok()?.checked_mul(unit));
+        let secs = split.and_then(|(digits, unit)| Some(u64::from(number(digits, 9)?) * unit));
         secs.map(Duration::from_secs).ok_or_else(|| {
             self.file
                 .error(line(raw), format!("`{key}: {text}` is not a duration such as 90s, 5m, 2h or 30d"))
@@ -320,4 +333,13 @@ impl Prover<'_> {
         }
         Ok(duration)
     }
+}
+
+/// A whole number of at most so many digits, without sign, space or leading zero.
+pub(super) fn number(text: &str, digits_max: usize) -> Option<u32> {
+    let plain = text.len() <= digits_max && text.bytes().all(|b| b.is_ascii_digit());
+    if !plain || (text.len() > 1 && text.starts_with('0')) {
+        return None;
+    }
+    text.parse().ok()
 }

@@ -1,5 +1,5 @@
 //! Field types of a stream's `record`: words to `decode::Type`.
-use super::raw;
+use super::{prove::number, raw};
 use crate::{
     decode::{Field, Struct, Type},
     error::Result,
@@ -128,11 +128,12 @@ fn decimal(file: &File, at: u64, text: &str) -> Result<Type> {
         "text_decimal" => true,
         _ => return Err(unknown()),
     };
+    let small = |text: &str| u8::try_from(number(text, 2)?).ok();
     let parsed = digits
         .strip_suffix(')')
         .and_then(|d| d.split_once(','))
-        .and_then(|(p, s)| Some((p.trim().parse::<u8>().ok()?, s.trim().parse::<i8>().ok()?)));
-    let fits = |&(p, s): &(u8, i8)| (1..=38).contains(&p) && u8::try_from(s).is_ok_and(|s| s <= p);
+        .and_then(|(p, s)| Some((small(p)?, small(s.strip_prefix(' ').unwrap_or(s))?)));
+    let fits = |&(p, s): &(u8, u8)| (1..=38).contains(&p) && s <= p;
     let (precision, scale) = parsed.filter(fits).ok_or_else(|| {
         file.error(
             at,
@@ -141,5 +142,6 @@ fn decimal(file: &File, at: u64, text: &str) -> Result<Type> {
             ),
         )
     })?;
+    let scale = i8::try_from(scale).map_err(|e| unknown().because(e))?;
     Ok(Type::Decimal { precision, scale, from_text })
 }

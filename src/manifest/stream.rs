@@ -274,7 +274,7 @@ impl Feeder<'_> {
             };
             let sql = self.mapping(stream, entry)?;
             lint::lint(sql, &stream.value, &entity)?;
-            feeds.push(Feed { entity, file: sql.path.clone(), sql: sql.text.clone() });
+            feeds.push(Feed { entity, file: sql.path.clone(), sql: sql.text.clone(), overlay: None });
         }
         if feeds.is_empty() {
             return Err(file.error(line(raw), format!("stream `{}` feeds nothing", stream.value)));

@@ -9,6 +9,7 @@ mod functions;
 mod hash;
 mod hide;
 mod output;
+mod overlay;
 mod plan;
 mod promote;
 
@@ -25,6 +26,7 @@ use arrow::{
 };
 use bytes::Bytes;
 use output::Output;
+use plan::Failure;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What is the same for every record of a connection.
@@ -90,9 +92,8 @@ impl Normalizer {
     /// Fails `Invalid` naming file, column and types.
     pub async fn new(connector: &Connector, stream: &Arc<Stream>, record: &Schema) -> Result<Self> {
         let input = plan::input_schema(record);
-        let mappings = stream.feeds.iter().map(|f| (f.file.as_str(), f.sql.as_str()));
-        let plans =
-            plan::Plans::new(&stream.name, Arc::clone(&input), &connector.minor_units, mappings).await?;
+        let minor = &connector.minor_units;
+        let plans = plan::Plans::new(&stream.name, Arc::clone(&input), minor, &stream.feeds).await?;
         let pairs = stream.feeds.iter().zip(plans.schemas());
         let outputs = pairs
             .map(|(feed, schema)| Output::prove(feed, &schema, &connector.policies))
@@ -156,9 +157,10 @@ impl Normalizer {
         let mut todo = vec![whole];
         let mut pieces: Vec<Vec<RecordBatch>> = vec![Vec::new(); self.outputs.len()];
         while let Some(batch) = todo.pop() {
-            match self.plans.run(batch.clone()).await {
+            match self.plans.run(&batch).await {
                 Ok(out) => pieces.iter_mut().zip(out).for_each(|(all, one)| all.push(one)),
-                Err(error) if batch.num_rows() == 1 => {
+                Err(Failure::Whole(error)) => return Err(error.with("stream", &self.stream.name)),
+                Err(Failure::Value(error)) if batch.num_rows() == 1 => {
                     let row = first_row(&batch)?;
                     let why = Refusal {
                         rule: "mapping_failed",
@@ -167,7 +169,7 @@ impl Normalizer {
                     };
                     refused.insert(row, why);
                 }
-                Err(_) => {
+                Err(Failure::Value(_)) => {
                     let half = batch.num_rows() / 2;
                     todo.push(batch.slice(half, batch.num_rows() - half));
                     todo.push(batch.slice(0, half));

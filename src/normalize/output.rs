@@ -5,7 +5,7 @@ use crate::{
     entity::{Column, Entity, OnBad, Policies, Policy},
     error::{Error, Kind, Result},
     id::TenantId,
-    manifest::Feed,
+    manifest::{Feed, ZONE},
 };
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array},
@@ -36,14 +36,16 @@ impl Output {
     /// Fails `Invalid` for an unknown column, a type that cannot be cast exactly, a missing `_row`, id or parent id.
     pub(super) fn prove(feed: &Feed, schema: &Schema, policies: &Policies) -> Result<Self> {
         let entity = &feed.entity;
+        let teller = feed.overlay.as_ref().map_or("mapping", |_| "overlay");
         let wrong = |what: String| {
-            Error::new(Kind::Invalid, what).with("file", &feed.file).with("entity", &entity.name)
+            let file = feed.overlay.as_ref().map_or(&feed.file, |overlay| &overlay.file);
+            Error::new(Kind::Invalid, what).with("file", file).with("entity", &entity.name)
         };
         for field in schema.fields() {
             let name = field.name();
-            if name != "_row" && entity.column(name).is_none() {
+            if name != "_row" && name != ZONE && entity.column(name).is_none() {
                 let error = wrong(format!(
-                    "the mapping selects `{name}`, which is not a column of `{}`",
+                    "the {teller} selects `{name}`, which is not a column of `{}`",
                     entity.name
                 ));
                 let near = entity.columns.iter().map(|c| (strsim::jaro_winkler(name, &c.name), &c.name));
@@ -56,24 +58,24 @@ impl Output {
         }
         let row = match schema.column_with_name("_row") {
             Some((place, field)) if field.data_type() == &DataType::Int64 => place,
-            _ => return Err(wrong("the mapping must select `_row` unchanged".into())),
+            _ => return Err(wrong(format!("the {teller} must select `_row` unchanged"))),
         };
         let place = |column: &Column| {
             let Some((place, field)) = schema.column_with_name(&column.name) else { return Ok(None) };
             if cast::allowed(field.data_type(), column.ty) {
                 return Ok(Some(place));
             }
-            Err(wrong(format!(
-                "column `{}` holds {}, the mapping answers {}",
-                column.name,
-                column.ty.name(),
-                field.data_type()
-            )))
+            let (name, holds, found) = (&column.name, column.ty.name(), field.data_type());
+            let error = wrong(format!("column `{name}` holds {holds}, the {teller} answers {found}"));
+            Err(match feed.overlay.as_ref().and_then(|overlay| overlay.lines.get(name)) {
+                Some(line) => error.with("line", line),
+                None => error,
+            })
         };
         let places = entity.columns.iter().map(place).collect::<Result<Vec<_>>>()?;
         for needed in std::iter::once("id").chain(entity.parent.as_ref().map(|p| p.column.as_str())) {
             if schema.column_with_name(needed).is_none() {
-                return Err(wrong(format!("the mapping must select `{needed}`")));
+                return Err(wrong(format!("the {teller} must select `{needed}`")));
             }
         }
         let policies = entity.columns.iter().map(|c| policies.of(&entity.name, &c.name)).collect();

@@ -2,13 +2,13 @@
 //!
 //! A plan keeps state of its last run (join tables, subquery values), so every run starts from a fresh copy
 //! of that state: without it a second run answers with the first run's rows, and no error.
-use super::functions;
+use super::{functions, overlay::Overlaid};
 use crate::{
     error::{Error, Kind, Result},
-    manifest::MinorUnits,
+    manifest::{Feed, MinorUnits, ZONE},
 };
 use arrow::{
-    array::RecordBatch,
+    array::{Array, AsArray, RecordBatch},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use datafusion::{
@@ -25,9 +25,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Rows of a batch that a mapping sees at a time; a whole commit fits.
 const BATCH_ROWS: usize = 65_536;
 
-/// The table a mapping reads: whatever batch lies in it when the plan runs.
+/// The table a plan reads: whatever batch lies in it when the plan runs.
 #[derive(Debug)]
-struct Slot {
+pub(super) struct Slot {
     schema: SchemaRef,
     batch: Mutex<Option<RecordBatch>>,
 }
@@ -49,79 +49,127 @@ impl PartitionStream for Slot {
     }
 }
 
+impl Slot {
+    /// A table of that name in `context`.
+    pub(super) fn register(context: &SessionContext, name: &str, schema: &SchemaRef) -> Result<Arc<Self>> {
+        let slot = Arc::new(Self { schema: Arc::clone(schema), batch: Mutex::new(None) });
+        let partitions = vec![Arc::clone(&slot) as Arc<dyn PartitionStream>];
+        let table = StreamingTable::try_new(Arc::clone(schema), partitions)
+            .map_err(|e| Error::new(Kind::Bug, "cannot build the stream's table").because(e))?;
+        context.register_table(name, Arc::new(table)).map_err(|e| {
+            Error::new(Kind::Invalid, "cannot register the stream's table").with("stream", name).because(e)
+        })?;
+        Ok(slot)
+    }
+    fn set(&self, batch: Option<RecordBatch>) {
+        *self.batch.lock().unwrap_or_else(PoisonError::into_inner) = batch;
+    }
+    /// What the plan answers for this batch.
+    pub(super) async fn run(
+        &self,
+        input: &RecordBatch,
+        context: &SessionContext,
+        plan: &Arc<dyn ExecutionPlan>,
+    ) -> datafusion::error::Result<RecordBatch> {
+        self.set(Some(input.clone()));
+        let answer = async {
+            let fresh = reset_plan_states(Arc::clone(plan))?;
+            let schema = fresh.schema();
+            let batches = collect(fresh, context.task_ctx()).await?;
+            Ok(arrow::compute::concat_batches(&schema, &batches)?)
+        };
+        let answer = answer.await;
+        self.set(None);
+        answer
+    }
+}
+
+/// Why a batch has no answer.
+pub(super) enum Failure {
+    /// Of one of its records, to be found by halving.
+    Value(Error),
+    /// Not a record's fault.
+    Whole(Error),
+}
+
 /// All mappings of one stream.
 pub(super) struct Plans {
     slot: Arc<Slot>,
     context: SessionContext,
-    plans: Vec<Arc<dyn ExecutionPlan>>,
+    plans: Vec<(Arc<dyn ExecutionPlan>, Option<Overlaid>)>,
 }
 
 /// What the stream's table looks like to its mappings: hidden columns first, then the record's.
 pub(super) fn input_schema(record: &Schema) -> SchemaRef {
-    let hidden = [Field::new("_row", DataType::Int64, false), Field::new("_zone", DataType::Utf8, false)];
+    let hidden = [Field::new("_row", DataType::Int64, false), Field::new(ZONE, DataType::Utf8, false)];
     let fields = hidden.into_iter().chain(record.fields().iter().map(|f| f.as_ref().clone()));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
+/// Where mappings and overlays are planned: one thread, exact numbers, names as written, our functions.
+pub(super) fn context(minor: &MinorUnits) -> SessionContext {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_batch_size(BATCH_ROWS)
+        .with_information_schema(false);
+    let options = config.options_mut();
+    options.sql_parser.parse_float_as_decimal = true;
+    options.sql_parser.enable_ident_normalization = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    // Mappings are short: a second pass finds nothing, and passes are most of what planning costs.
+    options.optimizer.max_passes = 1;
+    let context = SessionContext::new_with_config(config);
+    for function in functions::all(minor) {
+        context.register_udf(function);
+    }
+    context
+}
+
 impl Plans {
-    /// Plans each `(file, sql)` over the table `stream`. Fails `Invalid` naming the file.
+    /// Plans each mapping over the table `stream`, and each overlay over its mapping. Fails `Invalid` naming the file.
     pub(super) async fn new(
         stream: &str,
         input: SchemaRef,
         minor: &MinorUnits,
-        mappings: impl Iterator<Item = (&str, &str)>,
+        feeds: &[Feed],
     ) -> Result<Self> {
-        let mut config = SessionConfig::new()
-            .with_target_partitions(1)
-            .with_batch_size(BATCH_ROWS)
-            .with_information_schema(false);
-        let options = config.options_mut();
-        options.sql_parser.parse_float_as_decimal = true;
-        options.sql_parser.enable_ident_normalization = false;
-        options.sql_parser.map_string_types_to_utf8view = false;
-        // Mappings are short: a second pass finds nothing, and passes are most of what planning costs.
-        options.optimizer.max_passes = 1;
-        let context = SessionContext::new_with_config(config);
-        for function in functions::all(minor) {
-            context.register_udf(function);
-        }
-        let slot = Arc::new(Slot { schema: Arc::clone(&input), batch: Mutex::new(None) });
-        let table = StreamingTable::try_new(input, vec![Arc::clone(&slot) as Arc<dyn PartitionStream>])
-            .map_err(|e| Error::new(Kind::Bug, "cannot build the stream's table").because(e))?;
-        context.register_table(stream, Arc::new(table)).map_err(|e| {
-            Error::new(Kind::Invalid, "cannot register the stream's table").with("stream", stream).because(e)
-        })?;
+        let context = context(minor);
+        let slot = Slot::register(&context, stream, &input)?;
         let mut plans = Vec::new();
-        for (file, sql) in mappings {
+        for feed in feeds {
             let explain = |e| {
-                Error::new(Kind::Invalid, "the mapping does not fit its stream").with("file", file).because(e).hint(
+                Error::new(Kind::Invalid, "the mapping does not fit its stream").with("file", &feed.file).because(e).hint(
                     "the columns it may use are the fields of `record` in connector.yaml, `_row` and `_zone`",
                 )
             };
-            let frame = context.sql(sql).await.map_err(explain)?;
-            plans.push(frame.create_physical_plan().await.map_err(explain)?);
+            let frame = context.sql(&feed.sql).await.map_err(explain)?;
+            let plan = frame.create_physical_plan().await.map_err(explain)?;
+            let overlaid = match &feed.overlay {
+                None => None,
+                Some(overlay) => Some(Overlaid::new(overlay, &feed.entity, &plan.schema(), minor).await?),
+            };
+            plans.push((plan, overlaid));
         }
         Ok(Self { slot, context, plans })
     }
-    /// Output schema of each mapping, in order.
+    /// Output schema of each mapping, or of its overlay, in order.
     pub(super) fn schemas(&self) -> impl Iterator<Item = SchemaRef> + '_ {
-        self.plans.iter().map(|p| p.schema())
+        self.plans.iter().map(|(plan, laid)| laid.as_ref().map_or_else(|| plan.schema(), Overlaid::schema))
     }
-    /// Runs every mapping over `input`. Fails with the engine's words when any value fails in any mapping.
-    pub(super) async fn run(&self, input: RecordBatch) -> Result<Vec<RecordBatch>> {
-        let set = |batch| *self.slot.batch.lock().unwrap_or_else(PoisonError::into_inner) = batch;
-        set(Some(input));
-        let out = self.run_all().await;
-        set(None);
-        out.map_err(|e| Error::new(Kind::Invalid, e.strip_backtrace()))
-    }
-    async fn run_all(&self) -> datafusion::error::Result<Vec<RecordBatch>> {
+    /// Runs every mapping over `input`, and the overlays over their answers.
+    /// Fails `Value` with the engine's words when any value fails in any of them.
+    pub(super) async fn run(&self, input: &RecordBatch) -> Result<Vec<RecordBatch>, Failure> {
+        let zones = input.column_by_name(ZONE).and_then(|c| c.as_string_opt::<i32>());
+        let zone = zones.filter(|z| !z.is_empty()).map(|z| z.value(0));
         let mut out = Vec::with_capacity(self.plans.len());
-        for plan in &self.plans {
-            let fresh = reset_plan_states(Arc::clone(plan))?;
-            let schema = fresh.schema();
-            let batches = collect(fresh, self.context.task_ctx()).await?;
-            out.push(arrow::compute::concat_batches(&schema, &batches)?);
+        for (plan, laid) in &self.plans {
+            let answer = self.slot.run(input, &self.context, plan).await;
+            let answer =
+                answer.map_err(|e| Failure::Value(Error::new(Kind::Invalid, e.strip_backtrace())))?;
+            out.push(match laid {
+                None => answer,
+                Some(overlay) => overlay.run(&answer, zone).await?,
+            });
         }
         Ok(out)
     }

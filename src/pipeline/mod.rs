@@ -3,6 +3,7 @@
 //! Absent on purpose: no value of a secret. A secret is named here (`config::InputSource`) and looked up where it is
 //! used.
 mod bodies;
+mod overlays;
 mod personal;
 mod prove;
 mod raw;
@@ -54,6 +55,19 @@ pub struct Pipeline {
     pub custom: Vec<Promotion>,
     /// What is stored of columns with personal data, in the order of the file.
     pub columns: Vec<ColumnPolicy>,
+    /// Tables of which it has columns of its own.
+    pub overlays: Vec<OverlayFile>,
+}
+
+/// A file of SQL with a pipeline's own columns of a table.
+#[derive(Clone, Debug)]
+pub struct OverlayFile {
+    /// Unified table; whether the connector feeds it is not checked here.
+    pub table: String,
+    /// Below the project folder: `pipelines/overlays/acme_invoices.sql`.
+    pub file: String,
+    /// Where it is asked for.
+    pub place: Place,
 }
 
 /// What is stored of a column with personal data.

@@ -1,6 +1,7 @@
 //! From what is written to what is meant: every check of a pipeline file that needs more than its shape.
 use super::{
-    DestinationSpec, Limits, Pipeline, Promotion, bodies, is_host_label, name_of, personal, raw, told,
+    DestinationSpec, Limits, Pipeline, Promotion, bodies, is_host_label, name_of, overlays, personal, raw,
+    told,
 };
 use crate::{
     config::{InputSource, Place},
@@ -12,7 +13,6 @@ use crate::{
     time::Timestamp,
     yaml::Pairs,
 };
-use chrono::{DateTime, NaiveDate, NaiveTime};
 use chrono_tz::Tz;
 use serde::{Deserialize, de::IntoDeserializer};
 use serde_saphyr::Spanned;
@@ -52,6 +52,7 @@ pub(super) fn prove(file: &str, raw: raw::Raw, inputs: &[Input], streams: &[&str
         columns: personal::columns(file, &raw.columns, raw_keep)?,
         limits: proof.limits(raw.limits.as_ref())?,
         custom: proof.custom(&raw.custom)?,
+        overlays: overlays::overlays(file, &raw.overlays)?,
     })
 }
 
@@ -210,16 +211,10 @@ impl Proof<'_> {
     }
 
     fn start(&self, written: &Spanned<String>, zone: Tz) -> Result<Timestamp> {
-        if let Ok(day) = written.value.parse::<NaiveDate>() {
-            return schedule::place(zone, day.and_time(NaiveTime::MIN))
-                .ok_or_else(|| self.wrong(written, "`start` is outside the calendar"));
-        }
-        match DateTime::parse_from_rfc3339(&written.value) {
-            Ok(time) => Ok(Timestamp(time.timestamp_micros())),
-            Err(_) => Err(self
-                .wrong(written, format!("`start` is not a date: `{}`", written.value))
-                .hint("for example start: 2023-01-01, or 2023-01-01T00:00:00Z")),
-        }
+        schedule::moment(zone, &written.value).ok_or_else(|| {
+            self.wrong(written, format!("`start` is not a date: `{}`", written.value))
+                .hint("for example start: 2023-01-01, or 2023-01-01T00:00:00Z")
+        })
     }
 
     fn destination(&self, written: Spanned<raw::Destination>) -> Result<DestinationSpec> {

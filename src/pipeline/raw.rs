@@ -21,6 +21,8 @@ pub(super) struct Raw {
     pub(super) custom: Pairs<Pairs<Spanned<String>>>,
     #[serde(default)]
     pub(super) columns: Pairs<Spanned<String>>,
+    #[serde(default)]
+    pub(super) overlays: Pairs<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

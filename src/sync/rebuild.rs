@@ -7,6 +7,7 @@ use crate::{
     load::{Commit, CompleteScan, Destination, Diff, RawRecord, Scanned, key_hash},
     manifest::Stream,
 };
+use arrow::array::RecordBatch;
 use std::{collections::HashSet, sync::Arc};
 
 /// What a rebuild did or would do to one stream's entities.
@@ -23,7 +24,7 @@ pub struct Rebuilt {
 }
 
 /// Rebuilds one stream aside and, with `apply`, swaps it in. The connection must be open.
-/// Fails `Invalid` when the destination keeps no bodies of the stream; what is there stays.
+/// Fails `Invalid` when the destination keeps rows of the stream and no bodies; what is there stays.
 pub async fn rebuild<D: Destination>(
     job: &Job,
     stream: &Arc<Stream>,
@@ -66,6 +67,9 @@ pub async fn rebuild<D: Destination>(
         };
         destination.commit(commit).await?;
     }
+    if !begun && !has_rows(stream, destination).await? {
+        return Ok(rebuilt);
+    }
     if !begun {
         return Err(Error::new(Kind::Invalid, "there are no stored bodies to rebuild from")
             .with("stream", &stream.name)
@@ -73,6 +77,19 @@ pub async fn rebuild<D: Destination>(
     }
     rebuilt.diffs = destination.rebuild_end(apply).await?;
     Ok(rebuilt)
+}
+
+/// A stream may have been read and found empty.
+async fn has_rows<D: Destination>(stream: &Stream, destination: &mut D) -> Result<bool> {
+    let mut any = false;
+    for feed in stream.feeds.iter().take(1) {
+        let mut see = |batch: RecordBatch| {
+            any |= batch.num_rows() > 0;
+            Ok(())
+        };
+        destination.each(&feed.entity, &mut see).await?;
+    }
+    Ok(any)
 }
 
 fn page(record: &RawRecord) -> Page {

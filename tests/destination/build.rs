@@ -10,7 +10,7 @@ use tidegate::{
     decode::Reject,
     entity::{Column, ColumnType, Entity, OnBad, Parent},
     id::{ConnectionId, Owner, TenantId},
-    load::{Commit, CompleteScan, Rows, Scanned, key_hash},
+    load::{Change, Commit, CompleteScan, Rows, Scanned, Verb, key_hash},
     time::Timestamp,
 };
 
@@ -292,6 +292,12 @@ pub(crate) fn checkpoint(watermark: i64) -> Checkpoint {
 }
 
 /// A commit with nothing but its checkpoint.
+/// An operator's act on one stream.
+pub(crate) fn change(stream: &str, to: Option<Checkpoint>) -> Change {
+    let to = [(stream.to_owned(), to)].into();
+    Change { at: Timestamp(7), verb: Verb::Set, undoes: None, made_with: None, to }
+}
+
 pub(crate) fn empty(stream: &str, watermark: i64) -> Commit {
     Commit {
         stream: stream.into(),

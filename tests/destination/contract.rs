@@ -1,4 +1,7 @@
 //! What every destination must do. Each case is a function over a `Harness`; `every_case!` makes them tests.
+pub(crate) use super::journal::{
+    an_operators_change_is_kept_with_what_was_before, the_journal_keeps_the_last_changes_and_their_numbers,
+};
 use super::{
     build::*,
     check::{current, everything, history, ids, laws},
@@ -366,9 +369,9 @@ pub(crate) async fn a_watermark_that_goes_back_is_refused<H: Harness>(h: &H) {
     assert_eq!(kind(d.commit(back)).await, Kind::Bug);
     assert!(ids(&mut d, &bills()).await.is_empty());
     assert_eq!(d.peek(&acme()).await.unwrap().unwrap().checkpoints["bills"], checkpoint(5));
-    d.set_checkpoint("bills", Some(checkpoint(2))).await.unwrap();
+    d.change_state(change("bills", Some(checkpoint(2)))).await.unwrap();
     d.commit(empty("people", 3)).await.unwrap();
-    d.set_checkpoint("people", None).await.unwrap();
+    d.change_state(change("people", None)).await.unwrap();
     let (mut d, opened) = again(h, d).await;
     assert_eq!((opened.checkpoints.len(), &opened.checkpoints["bills"]), (1, &checkpoint(2)));
     d.commit(empty("bills", 4)).await.unwrap();
@@ -508,7 +511,7 @@ pub(crate) async fn what_a_sweep_saw_is_kept_until_it_ends_or_another_begins<H: 
     d.commit(Commit { checkpoint: sweeping(6, true), seen: vec![8], ..empty("bills", 1) }).await.unwrap();
     assert_eq!(d.seen("bills").await.unwrap(), [0; 0], "it ended");
     assert_eq!(d.seen("people").await.unwrap(), [3], "another stream's");
-    d.set_checkpoint("people", None).await.unwrap();
+    d.change_state(change("people", None)).await.unwrap();
     d.commit(Commit { checkpoint: sweeping(20, false), ..empty("people", 1) }).await.unwrap();
     assert_eq!(d.seen("people").await.unwrap(), [0; 0], "after a reset");
     laws(&mut d).await;
@@ -766,6 +769,8 @@ macro_rules! every_case {
             a_scan_that_misses_too_much_deletes_nothing,
             a_tombstoned_row_that_comes_back_is_restored_with_its_children,
             a_watermark_that_goes_back_is_refused,
+            an_operators_change_is_kept_with_what_was_before,
+            the_journal_keeps_the_last_changes_and_their_numbers,
             rejects_are_kept_until_resolved,
             a_reject_that_is_read_again_is_stored_once,
             what_a_sweep_saw_is_kept_until_it_ends_or_another_begins,

@@ -12,8 +12,10 @@ use std::{
     },
 };
 use tidegate::{
-    load::{Commit, Destination, postgres::Postgres},
+    checkpoint::Checkpoint,
+    load::{Change, Commit, Destination, Entry, Verb, postgres::Postgres},
     secret::Secret,
+    time::Timestamp,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -186,4 +188,44 @@ async fn a_connection_cut_at_any_message_neither_loses_nor_repeats_anything() {
             assert!(took > messages, "{cut:?} message {at}: the cut did not happen");
         }
     }
+}
+
+/// What the journal and the checkpoints of this owner say.
+async fn kept(db: &Database, who: &tidegate::id::Owner) -> (Vec<Entry>, BTreeMap<String, Checkpoint>) {
+    let mut pg = Postgres::connect(&db.secret()).await.unwrap();
+    let opened = pg.peek(who).await.unwrap().unwrap();
+    (pg.journal(who).await.unwrap(), opened.checkpoints)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operators_change_and_its_entry_are_one_act_wherever_the_connection_is_cut() {
+    let db = Database::new().await;
+    let (mut before, mut after) = (0, 0);
+    for cut in [Cut::Before, Cut::After] {
+        for at in 0.. {
+            let who = owner(&format!("c{cut:?}{at}").to_lowercase());
+            let proxy = Proxy::new(&db.url(), cut).await;
+            let mut pg = Postgres::connect(&through(&db.url(), proxy.port)).await.unwrap();
+            pg.open(&who, &entities()).await.unwrap();
+            pg.commit(super::rows::empty(5)).await.unwrap();
+            proxy.left.store(at, Ordering::SeqCst);
+            let to = [("bills".to_owned(), None)].into();
+            let change = Change { at: Timestamp(9), verb: Verb::Reset, undoes: None, made_with: None, to };
+            let outcome = pg.change_state(change).await;
+            let cut_off = proxy.left.load(Ordering::SeqCst) < 0;
+            drop(pg);
+            let (journal, checkpoints) = kept(&db, &who).await;
+            assert_eq!(
+                journal.len(),
+                usize::from(checkpoints.is_empty()),
+                "{cut:?} {at}: one without the other"
+            );
+            assert!(outcome.is_err() || checkpoints.is_empty(), "{cut:?} {at}");
+            if !cut_off {
+                break;
+            }
+            *(if checkpoints.is_empty() { &mut after } else { &mut before }) += 1;
+        }
+    }
+    assert!(before > 5 && after > 0, "{before} {after}");
 }

@@ -8,12 +8,18 @@ use crate::postgres_server::Database;
 use bytes::Bytes;
 use sqlx::Executor;
 use tidegate::{
+    checkpoint::Checkpoint,
     decode::{Issue, Reject},
     error::Kind,
-    load::{Commit, Destination, Layer, postgres::Postgres},
+    load::{Change, Commit, Destination, Layer, Verb, postgres::Postgres},
     secret::Secret,
     time::Timestamp,
 };
+
+fn change(stream: &str, to: Option<Checkpoint>) -> Change {
+    let to = [(stream.to_owned(), to)].into();
+    Change { at: Timestamp(7), verb: Verb::Set, undoes: None, made_with: None, to }
+}
 
 #[tokio::test]
 async fn a_commit_stores_rows_history_bodies_and_checkpoint() {
@@ -117,7 +123,7 @@ async fn a_writer_that_was_taken_over_changes_nothing() {
     let before = dump(&mut sql).await;
     for _ in 0..2 {
         assert_eq!(kind(old.commit(commit(&who, 6, &[Row::new("b1", 2, 11, 8)], &[])).await), Kind::Stale);
-        assert_eq!(kind(old.set_checkpoint("bills", None).await), Kind::Stale);
+        assert_eq!(kind(old.change_state(change("bills", None)).await), Kind::Stale);
         assert_eq!(kind(old.record_run(&serde_json::json!({})).await), Kind::Stale);
     }
     assert_eq!(before, dump(&mut sql).await);
@@ -249,9 +255,9 @@ async fn a_watermark_never_goes_back() {
     let back = commit(&who, 4, &[Row::new("b1", 1, 10, 7)], &[]);
     assert_eq!(kind(pg.commit(back.clone()).await), Kind::Bug);
     assert!(pg.read(&bills(), Layer::Current).await.unwrap().is_empty());
-    pg.set_checkpoint("bills", Some(rows::checkpoint(2))).await.unwrap();
+    pg.change_state(change("bills", Some(rows::checkpoint(2)))).await.unwrap();
     pg.commit(back).await.unwrap();
-    pg.set_checkpoint("bills", None).await.unwrap();
+    pg.change_state(change("bills", None)).await.unwrap();
     assert!(pg.peek(&who).await.unwrap().unwrap().checkpoints.is_empty());
 }
 

@@ -11,14 +11,14 @@ use std::{
     time::Duration,
 };
 use tidegate::{
-    checkpoint::{Checkpoint, Errand},
+    checkpoint::Errand,
     entity::Entity,
     error::Result,
     extract::{InputValue, Limits, Options},
     id::{ConnectionId, Owner, TenantId},
     load::{
-        Commit, Committed, Compacted, Destination, Diff, Layer, Opened, RawRecord, Retained, See,
-        StoredIssue, StoredReject, Upkeep,
+        Change, Commit, Committed, Compacted, Destination, Diff, Entry, Layer, Opened, RawRecord, Retained,
+        See, StoredIssue, StoredReject, Upkeep,
     },
     manifest::{self, Catalog, Connector, Paging},
     normalize::Facts,
@@ -165,8 +165,11 @@ impl<D: Destination> Destination for Mortal<D> {
     async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
         self.inner.settle_issues(issues).await
     }
-    async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
-        self.inner.set_checkpoint(stream, to).await
+    async fn change_state(&mut self, change: Change) -> Result<i64> {
+        self.effects.run(self.inner.change_state(change)).await
+    }
+    async fn journal(&mut self, owner: &Owner) -> Result<Vec<Entry>> {
+        self.inner.journal(owner).await
     }
     async fn record_run(&mut self, summary: &serde_json::Value) -> Result<()> {
         self.inner.record_run(summary).await

@@ -124,6 +124,7 @@ fn same_account(pipeline: &Pipeline, other: &Pipeline, job: &Job, others: &Job) 
             ("columns", job.connector.policies.told()),
         ]
     };
+    super::overlays::same(job, others)?;
     let pairs = facts(pipeline, job).into_iter().zip(facts(other, others));
     match pairs.into_iter().find(|(a, b)| a != b) {
         None => Ok(()),

@@ -92,10 +92,16 @@ pub struct Export {
 #[command(after_help = "Examples:
   tidegate schema
   tidegate schema invoices
-  tidegate schema invoices --format csv --out invoices-columns.csv")]
+  tidegate schema customers --pipeline acme
+  tidegate schema invoices --format csv --out invoices-columns.csv
+
+With a pipeline: also the fields that were promoted at its destination, and which columns its overlays give.")]
 pub struct SchemaArgs {
     /// Which table [default: a list of all]
     pub entity: Option<String>,
+    /// Whose tables [default: those that every pipeline has]
+    #[arg(long, short, value_name = "NAME")]
+    pub pipeline: Option<String>,
     /// How rows are written.
     #[command(flatten)]
     pub rows: Rows,

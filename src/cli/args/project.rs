@@ -149,6 +149,28 @@ No row is lost or doubled by it; it costs the requests of a first load.")]
         #[arg(long)]
         yes: bool,
     },
+    /// Move a watermark back, so that changes since then are read again
+    #[command(after_help = "Examples:
+  tidegate state set acme --stream invoices --watermark 2026-01-01
+  tidegate state set acme --stream invoices --watermark 2026-01-01T00:00:00Z --yes
+
+No row is lost or doubled by it. With --skip it may also go forward: changes between the two are never read.")]
+    Set {
+        /// Which pipeline
+        pipeline: String,
+        /// Which stream
+        #[arg(long, value_name = "NAME")]
+        stream: String,
+        /// A date in the connection's time zone, or a time with its zone
+        #[arg(long, value_name = "TIME")]
+        watermark: String,
+        /// Let it go forward: what changed in between is never read
+        #[arg(long)]
+        skip: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Write all checkpoints of a pipeline as JSON
     #[command(after_help = "Examples:\n  tidegate state export acme --out acme-state.json")]
     Export {
@@ -166,6 +188,35 @@ No row is lost or doubled by it; it costs the requests of a first load.")]
         /// What `state export` wrote
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// What reset, set, import and undo changed, and what was before
+    #[command(after_help = "Examples:
+  tidegate state journal acme
+  tidegate state journal acme -o json
+
+The last 200 changes are kept.")]
+    Journal {
+        /// Which pipeline
+        pipeline: String,
+    },
+    /// Put back what was before a change of the journal
+    #[command(after_help = "Examples:
+  tidegate state undo acme
+  tidegate state undo acme --entry 3 --yes
+
+An undo is a change too: undoing it brings back what it took away.")]
+    Undo {
+        /// Which pipeline
+        pipeline: String,
+        /// Which change, as `state journal` lists it [default: the last]
+        #[arg(long, value_name = "N")]
+        entry: Option<i64>,
+        /// Also when a sync has moved the stream on since
+        #[arg(long)]
+        force: bool,
         /// Do not ask
         #[arg(long)]
         yes: bool,

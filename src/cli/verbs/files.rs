@@ -1,7 +1,7 @@
 //! `schema`, `connectors`, `completions`: what needs no destination and no provider.
 use super::Scene;
 use crate::{
-    app,
+    app::{self, schema::Dictionary},
     cli::{
         args::{self, Connectors, Output, SchemaArgs},
         exit::Exit,
@@ -12,10 +12,14 @@ use crate::{
 use std::io;
 
 pub(super) fn schema(scene: &Scene<'_>, asked: &SchemaArgs) -> Result<Exit> {
-    let catalog = scene.project()?.catalog;
+    let project = scene.project()?;
+    let dictionary = match &asked.pipeline {
+        None => Dictionary::of(&project.catalog),
+        Some(name) => Dictionary::of_pipeline(&project, &project.pipeline(name)?)?,
+    };
     let batch = match &asked.entity {
-        None => app::schema::tables_batch(&catalog)?,
-        Some(entity) => app::schema::columns_batch(&catalog, entity)?,
+        None => dictionary.tables()?,
+        Some(entity) => dictionary.columns(entity)?,
     };
     scene.out.rows(&batch.schema(), std::slice::from_ref(&batch), &asked.rows)?;
     Ok(Exit::Ok)
@@ -41,7 +45,11 @@ pub(super) fn connectors(scene: &Scene<'_>, asked: &Connectors) -> Result<Exit> 
                 scene.out.json(&shown)?;
                 return Ok(Exit::Ok);
             }
-            scene.out.data(&format!("{}\n{}\n\n", scene.out.data.bold(&shown.connector), shown.limits))?;
+            scene.out.data(&format!("{}\n{}\n", scene.out.data.bold(&shown.connector), shown.limits))?;
+            if let Some(rights) = &shown.rights {
+                scene.out.data(&format!("least rights: {rights}\n"))?;
+            }
+            scene.out.data("\n")?;
             let mut inputs = Table::new().text("input").text("kind").text("meaning");
             shown
                 .inputs
@@ -54,6 +62,7 @@ pub(super) fn connectors(scene: &Scene<'_>, asked: &Connectors) -> Result<Exit> 
                 .text("how changes are found")
                 .text("deletes")
                 .text("pages")
+                .text("by id")
                 .leaves(1)
                 .text("tables");
             for s in &shown.streams {
@@ -62,6 +71,7 @@ pub(super) fn connectors(scene: &Scene<'_>, asked: &Connectors) -> Result<Exit> 
                     s.changes.clone(),
                     s.deletes.clone(),
                     s.pages.clone(),
+                    if s.single { "yes" } else { "no" }.to_owned(),
                     s.tables.join(", "),
                 ]);
             }

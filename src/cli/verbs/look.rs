@@ -49,7 +49,7 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
         upkeep(scene, one);
         if let Some(renewal) = &one.renewal {
             scene.out.note(&format!(
-                "the mappings or column policies changed since these rows were made: {renewal}"
+                "the mappings, overlays or column policies changed since these rows were made: {renewal}"
             ));
         }
         if one.quarantined > 0 {

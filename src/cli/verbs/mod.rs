@@ -7,6 +7,7 @@ mod look;
 mod operate;
 mod repair;
 mod setup;
+mod state;
 mod sync;
 
 use super::{
@@ -74,7 +75,7 @@ async fn command(scene: &Scene<'_>, command: Command) -> Result<Exit> {
         Command::Quarantine(asked) => operate::quarantine(scene, &asked).await,
         Command::Rebuild(asked) => operate::rebuild(scene, &asked).await,
         Command::Compact(asked) => compact::compact(scene, &asked).await,
-        Command::State(asked) => operate::state(scene, &asked).await,
+        Command::State(asked) => state::state(scene, &asked).await,
         Command::Connectors(asked) => files::connectors(scene, &asked),
         Command::Demo(asked) => demo::demo(scene, &asked).await,
         Command::Simulate(asked) => demo::simulate(scene, &asked).await,

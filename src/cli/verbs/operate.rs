@@ -1,104 +1,15 @@
-//! `state`, `quarantine`, `rebuild`.
-use super::{Scene, confirmed};
+//! `quarantine`, `rebuild`.
+use super::Scene;
 use crate::{
-    app::{self, project::Project},
+    app,
     cli::{
-        args::{Output, Quarantine, Rebuild, State},
+        args::{Output, Quarantine, Rebuild},
         exit::Exit,
         render::table::Table,
     },
-    error::{Error, Kind, Result},
+    error::Result,
     sync::Normalizers,
 };
-use std::fs;
-
-pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
-    let project = scene.project()?;
-    match asked {
-        State::List(names) => listed(scene, &project, &names.pipelines).await?,
-        State::Show { pipeline, stream } => {
-            let pipeline = project.pipeline(pipeline)?;
-            scene.out.json(&app::state::show(&project, &pipeline, stream).await?)?;
-        }
-        State::Reset { pipeline, streams, yes, .. } => {
-            let pipeline = project.pipeline(pipeline)?;
-            let what = if streams.is_empty() { "all streams".to_owned() } else { streams.join(", ") };
-            confirmed(
-                *yes,
-                &format!("Read {what} of {} from the beginning at the next sync?", pipeline.name),
-            )?;
-            let reset = app::state::reset(&project, &pipeline, streams).await?;
-            let said = format!("reset: {}\nnext: tidegate sync {}", reset.join(", "), pipeline.name);
-            told(scene, &serde_json::json!({ "reset": reset }), &scene.out.typed(&said))?;
-        }
-        State::Export { pipeline, out } => {
-            let exported = app::state::export(&project, &project.pipeline(pipeline)?).await?;
-            match out {
-                None => scene.out.json(&exported)?,
-                Some(file) => {
-                    let text = serde_json::to_string_pretty(&exported)
-                        .map_err(|e| Error::new(Kind::Bug, "a state is always JSON").because(e))?;
-                    fs::write(file, text + "\n").map_err(|e| {
-                        Error::new(Kind::Destination, "cannot write the state")
-                            .with("file", file.display())
-                            .because(e)
-                    })?;
-                    let count = exported.checkpoints.len();
-                    let said = format!("{count} checkpoints written to {}", file.display());
-                    told(scene, &serde_json::json!({ "file": file, "checkpoints": count }), &said)?;
-                }
-            }
-        }
-        State::Import { pipeline, file, yes } => {
-            let pipeline = project.pipeline(pipeline)?;
-            let text = fs::read_to_string(file).map_err(|e| {
-                Error::new(Kind::Invalid, "cannot read the state").with("file", file.display()).because(e)
-            })?;
-            confirmed(*yes, &format!("Replace the checkpoints of {}?", pipeline.name))?;
-            let streams = app::state::import(&project, &pipeline, &text).await?;
-            let said = format!("imported: {}", streams.join(", "));
-            told(scene, &serde_json::json!({ "imported": streams }), &said)?;
-        }
-    }
-    Ok(Exit::Ok)
-}
-
-async fn listed(scene: &Scene<'_>, project: &Project, names: &[String]) -> Result<()> {
-    let mut table = Table::new().text("pipeline").text("stream").text("data through").text("checkpoint");
-    let mut all = Vec::new();
-    for pipeline in project.pipelines(names)? {
-        let exported = app::state::export(project, &pipeline).await?;
-        for (stream, checkpoint) in &exported.checkpoints {
-            let through = checkpoint.watermark().map_or_else(|| "-".into(), |t| t.to_string());
-            table.row(vec![
-                pipeline.name.clone(),
-                stream.clone(),
-                through,
-                app::status::phase(Some(checkpoint)),
-            ]);
-        }
-        all.push(exported);
-    }
-    match scene.out.output {
-        Output::Json => scene.out.json(&all),
-        Output::Text if table.is_empty() => {
-            scene.out.note("nothing was synced yet: tidegate sync");
-            Ok(())
-        }
-        Output::Text => scene.out.table(&table),
-    }
-}
-
-/// What was done: a document for a program, a sentence for a person.
-fn told(scene: &Scene<'_>, document: &serde_json::Value, sentence: &str) -> Result<()> {
-    match scene.out.output {
-        Output::Json => scene.out.json(document),
-        Output::Text => {
-            scene.out.note(sentence);
-            Ok(())
-        }
-    }
-}
 
 pub(super) async fn quarantine(scene: &Scene<'_>, asked: &Quarantine) -> Result<Exit> {
     let project = scene.project()?;

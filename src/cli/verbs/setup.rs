@@ -127,6 +127,9 @@ fn drawn(plan: &PipelinePlan, look: &Look) -> String {
         text.push_str("; ? cannot be told before it is read");
     }
     text.push('\n');
+    for overlay in &plan.overlays {
+        text.push_str(&format!("{} has columns of its own: {}\n", overlay.table, overlay.file));
+    }
     let failed = plan.streams.iter().filter_map(|s| Some((s.stream.as_str(), s.error.as_deref()?)));
     for (streams, error) in summary::together(failed) {
         text.push_str(&format!("{} {}: {error}\n", look.red("failed:"), streams.join(", ")));

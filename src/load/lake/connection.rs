@@ -10,7 +10,6 @@ use super::{
     state::{self, State},
 };
 use crate::{
-    checkpoint::Checkpoint,
     decode::Reject,
     entity::Entity,
     error::{Error, Kind, Result},
@@ -196,14 +195,6 @@ impl Connection {
         next.issues.extend(file);
         Ok(new)
     }
-    pub(super) fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
-        let mut next = self.held.state.clone();
-        match to {
-            Some(to) => next.checkpoints.insert(stream.to_owned(), to),
-            None => next.checkpoints.remove(stream),
-        };
-        self.held.replace(next).map(|_| ())
-    }
     pub(super) fn read(&self, entity: &Entity, layer: Layer) -> Result<Vec<RecordBatch>> {
         let view = self.view();
         let shelf: Shelf<'_> = view.shelf(entity);
@@ -261,6 +252,7 @@ impl Connection {
         )?;
         self.sweep_folder(&self.layout.kept("issues", None), &names(issues.iter().collect()))?;
         self.forget_seen()?;
+        self.forget_journals()?;
         for name in self.entities.keys() {
             let months = tables.get(name).map(|t| t.months.clone()).unwrap_or_default();
             let named: BTreeSet<_> = months.iter().map(|m| self.layout.current(name, *m)).collect();

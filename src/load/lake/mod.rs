@@ -6,6 +6,7 @@ mod compact;
 mod connection;
 mod files;
 mod issues;
+mod journal;
 mod layout;
 mod merge;
 mod plan;
@@ -23,11 +24,10 @@ pub use files::{Effect, Files, Watch};
 pub use publish::ReadGuard;
 
 use super::{
-    Commit, Committed, Compacted, Destination, Diff, Layer, Opened, RawRecord, Retained, See, StoredIssue,
-    StoredReject, Upkeep,
+    Change, Commit, Committed, Compacted, Destination, Diff, Entry, Layer, Opened, RawRecord, Retained, See,
+    StoredIssue, StoredReject, Upkeep,
 };
 use crate::{
-    checkpoint::Checkpoint,
     entity::Entity,
     error::{Error, Kind, Result},
     id::{ConnectionId, Owner, TenantId},
@@ -191,8 +191,13 @@ impl Destination for Lake {
     async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
         self.opened()?.settle(issues)
     }
-    async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
-        self.opened()?.set_checkpoint(stream, to)
+    async fn change_state(&mut self, change: Change) -> Result<i64> {
+        self.opened()?.change_state(change)
+    }
+    async fn journal(&mut self, owner: &Owner) -> Result<Vec<Entry>> {
+        let layout = self.layout(owner);
+        let Some((state, _)) = state::load(&self.files, &layout)? else { return Ok(Vec::new()) };
+        journal::read(&self.files, &layout, &state)
     }
     async fn record_run(&mut self, summary: &serde_json::Value) -> Result<()> {
         self.opened()?.record_run(summary)

@@ -52,7 +52,7 @@ impl Connection {
         let folder = self.layout.state("");
         for path in self.files.list(&folder)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with(PREFIX) && !named.contains(name.as_ref()) {
+            if name.trim_start_matches('.').starts_with(PREFIX) && !named.contains(name.as_ref()) {
                 self.files.remove(&path)?;
             }
         }

@@ -35,6 +35,9 @@ pub(super) struct State {
     /// `Upkeep::retained_before`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) retained_before: Option<Timestamp>,
+    /// File of what operators did to checkpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) journal: Option<String>,
 }
 
 /// What a stream feeds and which bodies it stored.

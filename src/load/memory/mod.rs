@@ -6,13 +6,12 @@ mod quarantine;
 mod upkeep;
 
 use super::{
-    Commit, Committed, Compacted, Destination, Diff, Late, Layer, Opened, RawRecord, Retained, Rows, See,
-    StoredIssue, StoredReject, Upkeep,
+    Change, Commit, Committed, Compacted, Destination, Diff, Entry, Late, Layer, Opened, RawRecord, Retained,
+    Rows, See, StoredIssue, StoredReject, Upkeep,
     fold::{self, Census, ChildChanges, Held, HeldRows, Keys, REMOVE, UPSERT},
     issue, key_hash,
 };
 use crate::{
-    checkpoint::Checkpoint,
     entity::Entity,
     error::{Error, Kind, Result},
     id::Owner,
@@ -44,6 +43,7 @@ struct Stored {
     seen: BTreeMap<String, Vec<u128>>,
     runs: Vec<serde_json::Value>,
     upkeep: Upkeep,
+    journal: Vec<Entry>,
 }
 
 #[derive(Clone, Debug)]
@@ -346,14 +346,11 @@ impl Destination for Memory {
             Ok(())
         })
     }
-    async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
-        self.with(|_, stored| {
-            match to {
-                Some(to) => stored.opened.checkpoints.insert(stream.to_owned(), to),
-                None => stored.opened.checkpoints.remove(stream),
-            };
-            Ok(())
-        })
+    async fn change_state(&mut self, change: Change) -> Result<i64> {
+        self.with(|_, stored| Ok(change.apply(&mut stored.journal, &mut stored.opened.checkpoints)))
+    }
+    async fn journal(&mut self, owner: &Owner) -> Result<Vec<Entry>> {
+        Ok(self.lock().0.get(owner).map(|stored| stored.journal.clone()).unwrap_or_default())
     }
     async fn record_run(&mut self, summary: &serde_json::Value) -> Result<()> {
         self.with(|_, stored| {

@@ -11,6 +11,7 @@ mod decode;
 mod fault;
 mod generated;
 mod issues;
+mod journal;
 mod prepare;
 mod quarantine;
 mod query;
@@ -24,13 +25,12 @@ mod upkeep;
 mod views;
 
 use crate::{
-    checkpoint::Checkpoint,
     entity::{Entity, Parent},
     error::{Error, Kind, Result},
     id::Owner,
     load::{
-        Commit, Committed, Compacted, Destination, Diff, Layer, Opened, RawRecord, Retained, See,
-        StoredIssue, StoredReject, Upkeep,
+        Change, Commit, Committed, Compacted, Destination, Diff, Entry, Layer, Opened, RawRecord, Retained,
+        See, StoredIssue, StoredReject, Upkeep,
     },
     time::Timestamp,
 };
@@ -127,8 +127,11 @@ impl Destination for Postgres {
     async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
         self.settle(&issues).await
     }
-    async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
-        self.replace_checkpoint(stream, to).await
+    async fn change_state(&mut self, change: Change) -> Result<i64> {
+        self.change_checkpoints(change).await
+    }
+    async fn journal(&mut self, owner: &Owner) -> Result<Vec<Entry>> {
+        self.entries(owner).await
     }
     async fn record_run(&mut self, summary: &serde_json::Value) -> Result<()> {
         self.keep_run(summary).await

@@ -17,7 +17,7 @@ use crate::{
 };
 use bytes::Bytes;
 use chrono::NaiveDateTime;
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
 /// A time for a `timestamp` parameter. Fails `Bug` outside chrono's range.
@@ -261,19 +261,6 @@ impl Postgres {
             RawRecord { key, version, read_at: stamp(at), deleted, body, commit_no }
         });
         Ok(Some((number, records.collect())))
-    }
-
-    pub(super) async fn replace_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
-        let (conn, open) = self.opened().await?;
-        let act = async {
-            let mut tx = conn.begin().await?;
-            hold_epoch(&mut tx, &open.owner, open.epoch).await?;
-            put_checkpoint(&mut tx, &open.owner, stream, to.as_ref(), open.commit_no).await?;
-            tx.commit().await?;
-            Ok(())
-        };
-        let result = act.await;
-        result.map_err(|f| self.failed(f, "setting a checkpoint"))
     }
 
     pub(super) async fn keep_run(&mut self, summary: &serde_json::Value) -> Result<()> {
