@@ -59,3 +59,5 @@ mod simulation;
 mod telemetry;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod unified;

@@ -22,7 +22,11 @@ use crate::{
     decode::{Mark, Struct, Told},
     entity::{Entity, Policies},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// One provider's API and what its records mean. Immutable.
 #[derive(Clone, Debug)]
@@ -240,6 +244,8 @@ pub struct Feed {
     pub file: String,
     /// One SELECT whose columns are `_row` and columns of the entity.
     pub sql: String,
+    /// Columns that it gives as more than NULL.
+    pub fills: BTreeSet<String>,
 }
 
 /// Page size parameter.

@@ -85,7 +85,7 @@ impl Happening {
 
 /// The event's content: JSON text.
 pub(in crate::sim) fn content(world: &World, happening: &Happening, catalog: ProductCatalog) -> String {
-    let pen = Pen { world, additions: false, lines: (0, usize::MAX) };
+    let pen = Pen { world, additions: false, lines: (0, usize::MAX), catalog };
     let mut o = Object::new();
     match &happening.subject {
         Subject::Ware(ware, _) => {

@@ -1,12 +1,11 @@
 //! What does Chargebee show of a customer, a subscription, a transaction? (Documents: `documents`.)
 //!
 //! Optional fields are left out when there is no value; amounts are minor units, times seconds.
+use super::ProductCatalog;
 use crate::sim::{
     json::{Object, text},
-    money::Dec,
     world::{
         World,
-        catalog::ItemKind,
         model::{
             Customer, NoteStatus, Row, Stamp, Subscription, SubscriptionStatus, Transaction, TransactionKind,
             TransactionStatus, custom_of, meta_of,
@@ -23,6 +22,8 @@ pub(super) struct Pen<'a> {
     pub(super) additions: bool,
     /// Lines of a document: the first shown, and how many at most.
     pub(super) lines: (usize, usize),
+    /// Whose words are used.
+    pub(super) catalog: ProductCatalog,
 }
 
 /// Custom fields of a row other than a customer.
@@ -193,7 +194,10 @@ impl Pen<'_> {
             .put("total_dues", row.total_dues);
         o.put("mrr", row.mrr).raw("exchange_rate", &row.currency.base_rate().float_text());
         o.put("base_currency_code", "USD").put("currency_code", row.currency.code());
-        o.list("subscription_items", self.items(row));
+        match self.catalog {
+            ProductCatalog::V2 => drop(o.list("subscription_items", self.items(row))),
+            ProductCatalog::V1 => self.plan_and_addons(&mut o, row),
+        }
         o.some(
             "coupons",
             row.coupons.iter().map(|c| {
@@ -226,27 +230,6 @@ impl Pen<'_> {
         custom(&mut o, &row.id);
         o.put("decommissioned", false).put("object", "subscription");
         o.end()
-    }
-
-    fn items(self, row: &Subscription) -> impl Iterator<Item = String> {
-        row.items.iter().map(move |i| {
-            let exponent = row.currency.exponent();
-            let mut item = self.object();
-            item.put("item_price_id", &i.price_id).put("item_type", i.item.kind().word());
-            item.put("quantity", i.quantity.rounded(0));
-            if i.item.is_decimal(row.currency) {
-                item.put("quantity_in_decimal", i.quantity.to_string());
-                item.put("unit_price_in_decimal", i.unit.to_string());
-                item.put("amount_in_decimal", Dec::minor(i.amount, row.currency).to_string());
-            }
-            item.put("unit_price", i.unit.rounded(exponent)).put("amount", i.amount);
-            item.put("free_quantity", 0);
-            if i.item.kind() == ItemKind::Addon {
-                item.opt("trial_end", row.trial.map(|t| t.1));
-            }
-            item.put("object", "subscription_item");
-            item.end()
-        })
     }
 
     fn manual_discounts(self, row: &Subscription) -> impl Iterator<Item = String> {

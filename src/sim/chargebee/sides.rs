@@ -1,14 +1,11 @@
 //! What does Chargebee show of the smaller resources? Payment sources, orders, quotes, usages, virtual accounts, hosted
 //! pages, promotional credits, comments, unbilled charges, gifts.
-use super::{
-    documents::{Owner, entity_type},
-    pen::Pen,
-};
+use super::{ProductCatalog, documents::Owner, pen::Pen};
 use crate::sim::{
     json::Object,
     money::Dec,
     world::{
-        model::{Row, Stamp, Subscription},
+        model::{Line, Row, Stamp, Subscription},
         side::{
             Body, Comment, Gift, HostedPage, Means, Movement, Order, PaymentSource, Quote, Side,
             UnbilledCharge, Usage, VirtualAccount,
@@ -105,6 +102,7 @@ impl<'a> Pen<'a> {
         let invoice = &self.world.invoices[body.invoice];
         let (sub_total, discount, tax, total) = body.totals();
         let paid = if body.paid { total } else { 0 };
+        let plan = Line::plan(body.lines.iter().map(|l| &l.line));
         o.put("document_number", format!("O-{}", row.id)).put("invoice_id", &invoice.id);
         o.opt("subscription_id", invoice.subscription.map(|s| self.subscription_id(s)));
         o.put("customer_id", self.customer_id(row)).put("status", body.status);
@@ -129,7 +127,8 @@ impl<'a> Pen<'a> {
                 line.put("amount_adjusted", 0).put("discount_amount", l.discount);
                 line.put("item_level_discount_amount", l.item_discount).put("is_shippable", true);
                 line.put("sku", format!("SKU-{id}")).put("status", "queued");
-                line.put("entity_type", entity_type(l.entity)).opt("entity_id", l.price_id.as_ref());
+                let (kind, entity) = self.entity(l, plan);
+                line.put("entity_type", kind).opt("entity_id", entity);
                 line.put("object", "order_line_item");
                 line.end()
             }),
@@ -137,7 +136,8 @@ impl<'a> Pen<'a> {
     }
 
     fn quote(self, o: &mut Object, row: &Side, body: &Quote) {
-        let owner = Owner { customer: row.customer, subscription: body.subscription };
+        let plan = Line::plan(&body.lines);
+        let owner = Owner { customer: row.customer, subscription: body.subscription, plan };
         o.put("name", format!("Offer {}", row.id)).put("customer_id", self.customer_id(row));
         o.opt("subscription_id", body.subscription.map(|s| self.subscription_id(s)));
         o.opt("invoice_id", body.invoice.map(|i| &self.world.invoices[i].id));
@@ -213,7 +213,7 @@ impl<'a> Pen<'a> {
         o.put("amount_in_decimal", Dec::minor(body.amount, body.currency).to_string())
             .put("discount_amount", 0);
         o.put("description", body.name)
-            .put("entity_type", "charge_item_price")
+            .put("entity_type", if self.catalog == ProductCatalog::V1 { "addon" } else { "charge_item_price" })
             .put("entity_id", &body.price_id);
         o.put("is_voided", body.voided_at.is_some()).opt("voided_at", body.voided_at);
         o.put("is_advance_charge", false).put("created_at", row.created_at);

@@ -10,7 +10,7 @@ use crate::sim::{
     money::{Currency, Dec},
     world::{
         World,
-        catalog::{ItemKind, Period},
+        catalog::{Item, ItemKind, Period},
         log::Subject,
         table::At,
         ware::{Details, Pricing, Tier, Ware, WareKind},
@@ -214,6 +214,8 @@ fn plan_or_addon(o: &mut Object, ware: &Ware) {
     amounts(o, pricing, *currency);
     if *kind == ItemKind::Plan {
         cycle(o, *period);
+        let setup = Item::Setup.unit_price(Period::Monthly, *currency);
+        o.put("setup_cost", setup.rounded(currency.exponent()));
         o.put("free_quantity", 0).put("addon_applicability", "all").put("giftable", false);
         if let Some(days) = trial_days {
             o.put("trial_period", days).put("trial_period_unit", "day");

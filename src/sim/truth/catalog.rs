@@ -4,7 +4,7 @@ use crate::sim::{
     chargebee::ProductCatalog,
     money::{Currency, Dec},
     world::{
-        catalog::{ItemKind, Period},
+        catalog::{Item, ItemKind, Period},
         ware::{Details, Pricing, Tier, Ware},
     },
 };
@@ -103,6 +103,9 @@ fn price(ware: &Ware) -> Cells {
 fn plan(ware: &Ware) -> Cells {
     let mut c = single(ware);
     c.put("free_quantity", 0);
+    if let Details::Price { currency, .. } = &ware.details {
+        c.put("setup_amount", Item::Setup.unit_price(Period::Monthly, *currency));
+    }
     c.put("addon_applicability", "all");
     c.put("is_giftable", false);
     if let Details::Price { trial_days: Some(days), .. } = &ware.details {

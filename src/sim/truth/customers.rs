@@ -28,6 +28,7 @@ impl Truth<'_> {
         c.put("auto_collection", if row.auto_collection { "on" } else { "off" });
         c.put("payment_method_status", row.card_status);
         c.opt("parent_id", row.parent.map(|p| self.id(Row::Customer(p))));
+        c.opt("payer_id", row.parent.map(|p| self.id(Row::Customer(p))));
         c.opt("external_ref", json_object(&row.meta));
         c.opt("custom_fields", json_object(&row.custom));
         c.money("credit_promotional", row.promotional_credits, row.currency);

@@ -2,9 +2,10 @@
 //! comments, unbilled charges, gifts.
 use super::{Cells, Truth, documents::Document, json_object, json_text};
 use crate::sim::{
+    chargebee::ProductCatalog,
     money::Dec,
     world::{
-        model::{Row, Stamp},
+        model::{Line, Row, Stamp},
         side::{
             Body, Comment, Gift, HostedPage, Means, Movement, Order, PaymentSource, Quote, Side,
             UnbilledCharge, Usage, VirtualAccount,
@@ -104,6 +105,7 @@ impl Truth<'_> {
         c.time("delivered_at", body.delivered_at);
         c.time("cancelled_at", body.cancelled_at);
         self.add("orders", c);
+        let plan = Line::plan(body.lines.iter().map(|l| &l.line));
         for (n, line) in body.lines.iter().enumerate() {
             let (l, currency) = (&line.line, body.currency);
             let mut c = Cells::new(&line.id, row.stamp);
@@ -111,7 +113,8 @@ impl Truth<'_> {
             c.put("line_no", n);
             c.put("invoice_id", &invoice.id);
             c.put("invoice_line_id", &l.id);
-            c.opt("price_id", l.price_id.as_ref());
+            let (column, billed) = self.billed(l, plan);
+            c.opt(column, billed);
             c.put("description", &l.description);
             c.put("sku", format!("SKU-{}", line.id));
             c.put("status_raw", "queued");
@@ -152,6 +155,7 @@ impl Truth<'_> {
             currency: body.currency,
             price_type: body.price_type,
             subscription: None,
+            taxes: &[],
             rated: false,
         };
         self.lines("quote_line_items", &document, &body.lines);
@@ -227,7 +231,8 @@ impl Truth<'_> {
         c.time("updated_at", Some(row.stamp.updated_at));
         c.put("subscription_id", self.id(Row::Subscription(body.subscription)));
         c.put("description", body.name);
-        c.put("price_id", &body.price_id);
+        let column = if self.catalog == ProductCatalog::V1 { "item_id" } else { "price_id" };
+        c.put(column, &body.price_id);
         c.put("line_kind", "one_off");
         c.put("period_start", self.date(row.created_at));
         c.put("period_end", self.date(row.created_at));

@@ -1,4 +1,6 @@
-//! Which fields did the merchant add to a row? Told from the row's id.
+//! What did the merchant add to a row? Told from the row's id, so that rows need not carry it.
+use super::catalog::{Item, Period};
+use crate::sim::money::{Currency, Dec};
 
 /// Custom fields of a row other than a customer, sorted by name: (name, JSON value). Told from its id, so that rows
 /// need not carry them.
@@ -15,4 +17,11 @@ pub fn custom_of(id: &str) -> Vec<(&'static str, String)> {
 pub fn meta_of(id: &str) -> Option<String> {
     let some = id.bytes().last().unwrap_or_default().is_multiple_of(4);
     some.then(|| format!("{{\"deal\":\"D-{id}\",\"share\":0.10,\"tags\":[\"a\",null]}}"))
+}
+
+/// A fee that a subscription pays when it is created, beside its items: price id and unit price. Told from its id.
+pub fn extra_of(id: &str, currency: Currency) -> Option<(String, Dec)> {
+    let some = id.bytes().last().unwrap_or_default() % 5 == 2;
+    let price = Item::Setup.unit_price(Period::Monthly, currency);
+    some.then(|| (Item::Setup.price_id(Period::Monthly, currency), price))
 }

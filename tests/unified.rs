@@ -1,0 +1,109 @@
+//! The unified tables of Chargebee to the last column: what is promised, what is filled, what stays NULL.
+use crate::simulation::harness::{Bench, Effects, SimClock, Site, owner, set_catalog, set_size};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tidegate::{
+    app::{
+        connectors,
+        promises::{self, CELLS},
+    },
+    load::{
+        Destination,
+        memory::{Memory, Store},
+    },
+    manifest,
+    sim::{
+        Sim,
+        world::{Size, World},
+    },
+    sync::{Job, summary::Status},
+    time::Timestamp,
+};
+
+const START: Timestamp = Timestamp::from_secs(1_750_000_000);
+
+/// Pages as large as the provider allows: the world is big.
+fn job(bench: &Bench, site: Site) -> Job {
+    let mut job = bench.job(site);
+    for stream in &mut job.streams {
+        let mut large = stream.as_ref().clone();
+        set_size(&mut large.paging, 100);
+        *stream = Arc::new(large);
+    }
+    job
+}
+
+/// table -> columns that hold something in some row, deleted ones included.
+async fn filled(site: Site, into: &mut BTreeMap<String, BTreeSet<String>>) {
+    let bench = Bench::new();
+    let mut sim = Sim::of(World::new(11, Size { customers: 120 }, START), 11, &[]);
+    set_catalog(&mut sim, site);
+    let (sim, clock) = (Arc::new(Mutex::new(sim)), SimClock::at(START));
+    let (store, job) = (Arc::new(Mutex::new(Store::default())), job(&bench, site));
+    for _ in 0..2 {
+        let destination = Memory::new(Arc::clone(&store));
+        let outcome = bench.attempt(&job, &sim, &clock, destination, &Effects::new(None)).await.unwrap();
+        assert_eq!(outcome.summary.status, Status::Completed, "{:?}", outcome.error);
+        clock.pass(Duration::from_secs(40 * 86_400));
+        sim.lock().unwrap().advance(Timestamp(START.0 + 40 * 86_400 * 1_000_000));
+    }
+    let mut destination = Memory::new(store);
+    destination.open(&owner(), &job.entities).await.unwrap();
+    for (table, rows) in bench.current(&job, &mut destination).await {
+        let columns = rows.into_values().flat_map(|row| row.into_keys());
+        into.entry(table).or_default().extend(columns);
+    }
+}
+
+#[tokio::test]
+async fn a_column_is_null_in_every_row_exactly_when_it_is_shown_as_not_given() {
+    let mut found = BTreeMap::new();
+    filled(Site::Chargebee, &mut found).await;
+    filled(Site::ChargebeeCatalog1, &mut found).await;
+    let catalog = manifest::catalog(None).unwrap();
+    let shown = connectors::show(&catalog, "chargebee").unwrap();
+    let told: BTreeMap<&str, &Vec<String>> =
+        shown.not_given.iter().map(|n| (n.table.as_str(), &n.columns)).collect();
+    let mut wrong = Vec::new();
+    for (table, filled) in &found {
+        for column in catalog.entities[table].columns.iter().map(|c| &c.name) {
+            let listed = told.get(table.as_str()).is_some_and(|columns| columns.contains(column));
+            if listed == filled.contains(column) {
+                wrong.push(format!("{table}.{column} is {}", if listed { "filled" } else { "NULL" }));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} columns are not as they are told:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(told.len() > 8 && found.len() > 30, "{} {}", told.len(), found.len());
+}
+
+/// The README's page, as the connector tells it.
+fn page() -> String {
+    let catalog = manifest::catalog(None).unwrap();
+    let shown = connectors::show(&catalog, "chargebee").unwrap();
+    let mut page = format!("| streams | {} |\n|{}\n", CELLS.join(" | "), "---|".repeat(CELLS.len() + 1));
+    for (streams, cells) in promises::groups(&shown.streams) {
+        let _ = writeln!(page, "| {} | {} |", streams.join(", "), cells.join(" | "));
+    }
+    page.push_str("\n| table | columns that Chargebee does not give: NULL | of these in `v_<table>` |\n|---|---|---|\n");
+    for missing in &shown.not_given {
+        let _ = writeln!(page, "| {} | {} | {} |", missing.table, missing.columns.join(", "), missing.in_view.join(", "));
+    }
+    page
+}
+
+#[test]
+fn the_readme_says_of_every_stream_what_the_connector_says_to_the_last_cell() {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let begin = "<!-- tidegate connectors show chargebee -->\n";
+    let (before, rest) = readme.split_once(begin).expect("the README has the page's begin");
+    let (found, after) = rest.split_once("<!-- end -->").expect("the README has the page's end");
+    if std::env::var_os("TIDEGATE_WRITE_README").is_some() {
+        std::fs::write("README.md", format!("{before}{begin}{}<!-- end -->{after}", page())).unwrap();
+    }
+    assert_eq!(found, page(), "TIDEGATE_WRITE_README=1 cargo test --test main the_readme_says writes it anew");
+}
