@@ -62,6 +62,7 @@ fn connector(feeds: Vec<(Arc<Entity>, &str)>) -> (Connector, Arc<Stream>) {
         file: format!("{}.sql", entity.name),
         entity,
         sql: sql.into(),
+        fills: std::collections::BTreeSet::new(),
     };
     let size = PageSize { send: "limit".into(), value: 100 };
     let stream = Arc::new(Stream {

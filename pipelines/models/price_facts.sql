@@ -30,11 +30,11 @@ with told as (
   left join items i
     on i.tenant_id = p.tenant_id and i.connection_id = p.connection_id and i.id = p.item_id
   union all
-  select tenant_id, connection_id, id, id, name, 'plan', 'recurring', interval_unit, interval_count, pricing_model,
+  select tenant_id, connection_id, id as price_id, id as item_id, name, 'plan', 'recurring', interval_unit, interval_count, pricing_model,
     null, 2
   from plans
   union all
-  select tenant_id, connection_id, id, id, name, 'addon',
+  select tenant_id, connection_id, id as price_id, id as item_id, name, 'addon',
     case when is_recurring then 'recurring' when not is_recurring then 'one_off' end, interval_unit, interval_count,
     pricing_model, included_in_mrr, 3
   from addons

@@ -76,7 +76,7 @@ impl Pen<'_> {
         o.opt("line_items_next_offset", (next < lines.len()).then(|| next.to_string()));
     }
 
-    fn line_taxes(self, taxes: &[LineTax]) -> impl Iterator<Item = String> {
+    pub(super) fn line_taxes(self, taxes: &[LineTax]) -> impl Iterator<Item = String> {
         taxes.iter().map(move |tax| {
             let mut o = self.object();
             o.put("line_item_id", &tax.line)

@@ -2,6 +2,7 @@
 //!
 //! Faithful in paths, envelopes, paging, filters and error bodies. Absent: writes.
 mod documents;
+mod length;
 pub(in crate::sim) mod log;
 mod pages;
 mod parts;

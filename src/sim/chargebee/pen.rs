@@ -8,7 +8,8 @@ use crate::sim::{
         World,
         model::{
             Customer, NoteStatus, Row, Stamp, Subscription, SubscriptionStatus, Transaction, TransactionKind,
-            TransactionStatus, custom_of, meta_of,
+            TransactionStatus, custom_of, entity_of, meta_of,
+            net_terms_of,
         },
         table::At,
     },
@@ -86,7 +87,7 @@ impl Pen<'_> {
         let mut o = self.object();
         o.put("id", &row.id).put("first_name", &row.first_name).put("last_name", &row.last_name);
         o.put("email", &row.email).opt("phone", row.phone.as_ref()).opt("company", row.company.as_ref());
-        o.opt("vat_number", row.vat_number.as_ref());
+        o.opt("vat_number", row.vat_number.as_ref()).opt("business_entity_id", entity_of(&row.id));
         o.put("auto_collection", if row.auto_collection { "on" } else { "off" });
         o.put("net_term_days", row.net_terms)
             .put("allow_direct_debit", false)
@@ -186,6 +187,7 @@ impl Pen<'_> {
         o.opt("cancel_reason", row.cancel_reason).opt("cancel_reason_code", row.cancel_reason_code);
         o.opt("cancel_schedule_created_at", row.cancel_scheduled_at);
         o.put("auto_collection", if customer.auto_collection { "on" } else { "off" });
+        o.opt("net_term_days", net_terms_of(&row.id));
         self.stamp(&mut o, row.stamp);
         o.put("has_scheduled_changes", row.status == SubscriptionStatus::NonRenewing);
         o.put("has_scheduled_advance_invoices", false).put("channel", "web");
@@ -274,9 +276,10 @@ impl Pen<'_> {
         }
         let payment = row.kind == TransactionKind::Payment;
         o.opt("amount_unused", payment.then_some(row.unused));
-        if let Some(refunded) = row.refund_of {
-            let id = &self.world.transactions[refunded].id;
-            o.put("refunded_txn_id", id).put("reference_transaction_id", id);
+        if let Some(other) = row.refund_of {
+            let id = &self.world.transactions[other].id;
+            let refund = row.kind == TransactionKind::Refund;
+            o.opt("refunded_txn_id", refund.then_some(id)).put("reference_transaction_id", id);
         }
         o.put("currency_code", row.currency.code()).put("base_currency_code", "USD");
         if payment {

@@ -1,7 +1,7 @@
 //! Chargebee customers.
 use super::{Cells, Truth, json_object, json_texts};
 use crate::sim::world::{
-    model::{Customer, Row},
+    model::{Customer, Row, entity_of},
     table::At,
 };
 
@@ -35,6 +35,7 @@ impl Truth<'_> {
         c.money("credit_refundable", row.refundable_credits, row.currency);
         c.money("excess_payments", row.excess_payments, row.currency);
         c.money("unbilled_amount", self.world.unbilled(at), row.currency);
+        c.opt("business_entity_id", entity_of(&row.id));
         c.put("country", row.country.iso2);
         c.opt("state", row.country.state.map(|s| s.0));
         c.put("postcode", &row.postcode);

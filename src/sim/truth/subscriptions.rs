@@ -5,7 +5,7 @@ use crate::sim::{
     money::Dec,
     world::{
         catalog::ItemKind,
-        model::{Row, Subscription, SubscriptionStatus, custom_of, extra_of, meta_of},
+        model::{Row, Subscription, SubscriptionStatus, custom_of, extra_of, meta_of, net_terms_of},
     },
 };
 
@@ -61,6 +61,7 @@ impl Truth<'_> {
             c.money("contract_value", contract.value, row.currency);
         }
         c.put("auto_collection", if customer.auto_collection { "on" } else { "off" });
+        c.opt("net_terms_days", net_terms_of(&row.id));
         c.money("balance_due", row.total_dues, row.currency);
         c.time("due_since", row.due_since);
         c.money("provider_mrr", row.mrr, row.currency);

@@ -25,3 +25,24 @@ pub fn extra_of(id: &str, currency: Currency) -> Option<(String, Dec)> {
     let price = Item::Setup.unit_price(Period::Monthly, currency);
     some.then(|| (Item::Setup.price_id(Period::Monthly, currency), price))
 }
+
+/// Whether a row has something that one in so many rows has. Told from its id.
+pub fn rare(id: &str, one_in: u32) -> bool {
+    let sum = id.bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    (sum >> 3).is_multiple_of(one_in)
+}
+
+/// The merchant's legal entity behind a row. Told from its id.
+pub fn entity_of(id: &str) -> Option<&'static str> {
+    rare(id, 4).then_some("be_north")
+}
+
+/// A subscription's own days from issue to due date; else its customer's count. Told from its id.
+pub fn net_terms_of(id: &str) -> Option<i64> {
+    rare(id, 6).then_some(45)
+}
+
+/// Whether a thing for sale is told of at length: the dearer plan, campaigns, extras. Told from its id.
+pub fn is_told_at_length(id: &str) -> bool {
+    ["pro-", "PROMO-", "extras"].iter().any(|start| id.starts_with(start))
+}

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::sim::money::{Currency, Dec};
 
-pub use super::custom::{custom_of, extra_of, meta_of};
+pub use super::custom::{custom_of, entity_of, extra_of, is_told_at_length, meta_of, net_terms_of, rare};
 pub use super::event::{Event, Row};
 pub use super::words::{
     DiscountKind, Dunning, InvoiceStatus, Method, NoteKind, NoteStatus, PriceType, Reason,
