@@ -40,6 +40,8 @@ mod normalize;
 #[cfg(test)]
 mod pipeline;
 #[cfg(test)]
+mod pitfalls;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod postgres_server;

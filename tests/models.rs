@@ -149,7 +149,11 @@ async fn every_rule_broken_in_the_sql_is_seen() {
     for (broken, text, replacement) in BROKEN {
         let mut models = model::all().unwrap();
         // What MRR is made of shows in its months.
-        let shown = if ["mrr_segments", "mrr_months", "price_facts"].contains(&broken) { "mrr_monthly" } else { broken };
+        let shown = if ["mrr_segments", "mrr_months", "price_facts"].contains(&broken) {
+            "mrr_monthly"
+        } else {
+            broken
+        };
         let needed = needs(&models, shown);
         models.retain(|m| needed.contains(&m.name));
         let model = models.iter_mut().find(|m| m.name == broken).unwrap();

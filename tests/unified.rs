@@ -11,11 +11,12 @@ use tidegate::{
         connectors,
         promises::{self, CELLS},
     },
+    checkpoint::Errand,
     load::{
         Destination,
         memory::{Memory, Store},
     },
-    manifest,
+    manifest::{self, Cursor},
     sim::{
         Sim,
         world::{Size, World},
@@ -84,6 +85,35 @@ async fn a_column_is_null_in_every_row_exactly_when_it_is_shown_as_not_given() {
     assert!(told.len() > 8 && found.len() > 30, "{} {}", told.len(), found.len());
 }
 
+#[tokio::test]
+async fn a_sweep_proves_deletes_of_exactly_the_streams_of_which_it_is_said() {
+    let bench = Bench::new();
+    let mut proven = BTreeMap::new();
+    for site in [Site::Chargebee, Site::ChargebeeCatalog1] {
+        let mut sim = Sim::of(World::new(3, Size { customers: 12 }, START), 3, &[]);
+        set_catalog(&mut sim, site);
+        let (sim, clock) = (Arc::new(Mutex::new(sim)), SimClock::at(START));
+        let (store, mut job) = (Arc::new(Mutex::new(Store::default())), job(&bench, site));
+        let memory = || Memory::new(Arc::clone(&store));
+        let done = bench.attempt(&job, &sim, &clock, memory(), &Effects::new(None)).await.unwrap();
+        assert_eq!(done.summary.status, Status::Completed, "{:?}", done.error);
+        clock.pass(Duration::from_secs(3_600));
+        let offered =
+            |name: &str| done.summary.streams.iter().any(|s| s.stream == name && s.not_offered.is_none());
+        job.streams.retain(|s| matches!(s.cursor, Cursor::Window { .. }) && offered(&s.name));
+        let errand = Errand::Sweep { ids_only: false };
+        let swept = bench.repair(&job, &errand, &sim, &clock, memory(), &Effects::new(None)).await.unwrap();
+        assert_eq!(swept.summary.status, Status::Completed, "{:?}", swept.error);
+        proven.extend(swept.summary.streams.iter().map(|s| (s.stream.clone(), s.unproven.is_none())));
+    }
+    let shown = connectors::show(&bench.catalog, "chargebee").unwrap();
+    let said = shown.streams.iter().filter(|s| s.sweep != "not needed");
+    let said: BTreeMap<String, bool> =
+        said.map(|s| (s.stream.clone(), s.sweep.contains("proves deletes"))).collect();
+    assert_eq!(said, proven);
+    assert!(proven.len() > 18 && proven.values().any(|p| !p), "{proven:?}");
+}
+
 /// The README's page, as the connector tells it.
 fn page() -> String {
     let catalog = manifest::catalog(None).unwrap();
@@ -92,9 +122,17 @@ fn page() -> String {
     for (streams, cells) in promises::groups(&shown.streams) {
         let _ = writeln!(page, "| {} | {} |", streams.join(", "), cells.join(" | "));
     }
-    page.push_str("\n| table | columns that Chargebee does not give: NULL | of these in `v_<table>` |\n|---|---|---|\n");
+    page.push_str(
+        "\n| table | columns that Chargebee does not give: NULL | of these in `v_<table>` |\n|---|---|---|\n",
+    );
     for missing in &shown.not_given {
-        let _ = writeln!(page, "| {} | {} | {} |", missing.table, missing.columns.join(", "), missing.in_view.join(", "));
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} |",
+            missing.table,
+            missing.columns.join(", "),
+            missing.in_view.join(", ")
+        );
     }
     page
 }
@@ -108,5 +146,9 @@ fn the_readme_says_of_every_stream_what_the_connector_says_to_the_last_cell() {
     if std::env::var_os("TIDEGATE_WRITE_README").is_some() {
         std::fs::write("README.md", format!("{before}{begin}{}<!-- end -->{after}", page())).unwrap();
     }
-    assert_eq!(found, page(), "TIDEGATE_WRITE_README=1 cargo test --test main the_readme_says writes it anew");
+    assert_eq!(
+        found,
+        page(),
+        "TIDEGATE_WRITE_README=1 cargo test --test main the_readme_says writes it anew"
+    );
 }

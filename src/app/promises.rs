@@ -169,18 +169,26 @@ fn sort(cursor: &Cursor) -> String {
 fn deletes(stream: &Stream) -> String {
     let asked = stream.query.iter().any(|(name, _)| name.contains("deleted"));
     let told = stream.deletes.as_ref().map(|d| format!("events `{}`", d.told.any_of.join("`, `")));
-    let mark = stream.deleted.as_ref().map(|mark| match asked {
-        true => format!("`{mark}`"),
-        false if told.is_some() => format!("`{mark}`, where the list shows it"),
-        false => format!("`{mark}`, where the list shows it; else a sweep"),
-    });
+    let mark = stream
+        .deleted
+        .as_ref()
+        .map(|mark| if asked { format!("`{mark}`") } else { format!("`{mark}`, where the list shows it") });
     let proven = match (&stream.cursor, &stream.paging) {
         (Cursor::Snapshot { order: None, .. }, Paging::Token { .. }) => None,
         (Cursor::Snapshot { .. }, _) => Some("missing from a proven scan".to_owned()),
         (Cursor::Window { .. }, _) => None,
     };
     let all: Vec<String> = [told, mark, proven].into_iter().flatten().collect();
-    if all.is_empty() { "not told".into() } else { all.join("; or ") }
+    match all.as_slice() {
+        [] if sweep_proves(stream) => "not told; a sweep finds them".into(),
+        [] => "not told".into(),
+        all => all.join("; or "),
+    }
+}
+
+/// Whether a row that a sweep did not see is gone: it walks in the order of a field that never changes, no log.
+fn sweep_proves(stream: &Stream) -> bool {
+    matches!(&stream.cursor, Cursor::Window { sort: Some(_), .. }) && !is_log(stream)
 }
 
 fn null_cursors(stream: &Stream) -> String {
@@ -196,10 +204,13 @@ fn freshness(cursor: &Cursor) -> String {
         Cursor::Window { lag, overlap, .. } => {
             format!("{} behind; {} read again each time", time(lag.as_secs()), time(overlap.as_secs()))
         }
-        Cursor::Snapshot { lag, .. } if lag.is_zero() => "as of the scan".into(),
-        Cursor::Snapshot { lag, .. } => {
-            format!("as of the scan; a row first seen in its last {} is not found deleted", time(lag.as_secs()))
+        Cursor::Snapshot { order: Some(_), lag } => {
+            format!(
+                "as of the scan; a row first seen in its last {} is not found deleted",
+                time(lag.as_secs())
+            )
         }
+        Cursor::Snapshot { order: None, .. } => "as of the scan".into(),
     }
 }
 
@@ -209,9 +220,8 @@ fn sweep(stream: &Stream) -> String {
     let cost = format!("1 request for {} records{whole}", size.value);
     match &stream.cursor {
         Cursor::Snapshot { .. } => "not needed".into(),
-        Cursor::Window { .. } if is_log(stream) => format!("{cost}; proves no deletes: it is a log"),
-        Cursor::Window { sort: None, .. } => format!("{cost}; proves no deletes"),
-        Cursor::Window { .. } => format!("{cost}; proves deletes"),
+        Cursor::Window { .. } if sweep_proves(stream) => format!("{cost}; proves deletes"),
+        Cursor::Window { .. } => format!("{cost}; proves no deletes"),
     }
 }
 

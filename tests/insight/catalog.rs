@@ -36,8 +36,12 @@ fn ware<'a>(world: &'a World, id: &str) -> Option<&'a Ware> {
 
 /// (item id, item name, item kind, interval unit, interval count, pricing model) of a price.
 fn facts(world: &World, site: Provider, price: Option<&str>) -> [String; 6] {
-    let Some(found) = price.and_then(|id| ware(world, id)) else { return [const { String::new() }; 6].map(|_| "-".into()) };
-    let Details::Price { item, kind, period, pricing, .. } = &found.details else { panic!("{} is no price", found.id) };
+    let Some(found) = price.and_then(|id| ware(world, id)) else {
+        return [const { String::new() }; 6].map(|_| "-".into());
+    };
+    let Details::Price { item, kind, period, pricing, .. } = &found.details else {
+        panic!("{} is no price", found.id)
+    };
     let model = match pricing {
         Pricing::Flat(_) => "flat_fee",
         Pricing::PerUnit(_) => "per_unit",
@@ -83,7 +87,11 @@ fn parts(world: &World, site: Provider) -> Vec<String> {
         let own = row.items.iter().map(|i| (i.price_id.clone(), i.item.kind().word(), true));
         let extra = extra_of(&row.id, row.currency).map(|(price, _)| (price, "subscription_creation", false));
         for (price, word, counts) in own.chain(extra) {
-            let id = if site == ONE { format!("{}:{word}:{price}", row.id) } else { format!("{}:{price}", row.id) };
+            let id = if site == ONE {
+                format!("{}:{word}:{price}", row.id)
+            } else {
+                format!("{}:{price}", row.id)
+            };
             let [item, name, _, unit, count, pricing] = facts(world, site, Some(&price));
             rows.push(format!("{id}|{item}|{name}|{unit}|{count}|{pricing}|{counts}"));
         }
@@ -169,7 +177,8 @@ fn sorted(mut rows: Vec<String>) -> Vec<String> {
     rows
 }
 
-const LINES: &str = "id, item_id, item_name, item_kind, line_kind, interval_unit, interval_count, pricing_model";
+const LINES: &str =
+    "id, item_id, item_name, item_kind, line_kind, interval_unit, interval_count, pricing_model";
 const PARTS: &str = "id, item_id, item_name, interval_unit, interval_count, pricing_model, included_in_mrr";
 
 #[tokio::test]
@@ -213,7 +222,11 @@ async fn mrr_and_movements_equal_their_reference_in_either_catalog_and_without_o
         }
         let cases = [
             ("catalog 1.0", Company::at("acme", &world, ZONE, ONE), plain(&world, by_itself)),
-            ("catalog 2.0", Company::of("acme", &world, ZONE), plain(&world, |l| by_itself(l) && !metered(l))),
+            (
+                "catalog 2.0",
+                Company::of("acme", &world, ZONE),
+                plain(&world, |l| by_itself(l) && !metered(l)),
+            ),
             ("without a catalog", nowhere, plain(&world, by_itself)),
         ];
         for (what, company, plain) in cases {
@@ -224,8 +237,16 @@ async fn mrr_and_movements_equal_their_reference_in_either_catalog_and_without_o
             let company = [company];
             let (lake, pg) = (Files::write(&company).await, database(&company).await);
             for (sql, expected) in questions {
-                assert_same(&format!("{what} on the lake, seed {seed}: {sql}"), &lake.rows(&sql).await, &expected);
-                assert_same(&format!("{what} on Postgres, seed {seed}: {sql}"), &pg.rows(&sql).await, &expected);
+                assert_same(
+                    &format!("{what} on the lake, seed {seed}: {sql}"),
+                    &lake.rows(&sql).await,
+                    &expected,
+                );
+                assert_same(
+                    &format!("{what} on Postgres, seed {seed}: {sql}"),
+                    &pg.rows(&sql).await,
+                    &expected,
+                );
                 rows += expected.len();
             }
         }

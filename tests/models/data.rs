@@ -183,13 +183,21 @@ impl World {
             if interval.is_none() && kind == "plan" {
                 continue;
             }
-            let own = |l: &&Line| l.owner == subscription.owner && l.subscription.as_ref() == Some(&subscription.id);
+            let own = |l: &&Line| {
+                l.owner == subscription.owner && l.subscription.as_ref() == Some(&subscription.id)
+            };
             let prices = self.lines.iter().filter(own).filter_map(|l| l.price.clone());
             let ids: BTreeSet<String> = prices.filter(|p| p.starts_with(&subscription.id)).collect();
             let price = |id| Price { owner: subscription.owner, id, kind, metered: false, interval };
             self.catalog.extend(ids.into_iter().map(price));
         }
-        let addon = Price { owner: 1, id: "addon".into(), kind: "addon", metered: true, interval: Some(("month", 1)) };
+        let addon = Price {
+            owner: 1,
+            id: "addon".into(),
+            kind: "addon",
+            metered: true,
+            interval: Some(("month", 1)),
+        };
         self.catalog.push(addon);
     }
 

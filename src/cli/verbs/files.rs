@@ -64,7 +64,9 @@ pub(super) fn connectors(scene: &Scene<'_>, asked: &Connectors) -> Result<Exit> 
                 }
                 scene.out.data("\n")?;
             }
-            scene.out.data("Columns that the provider does not give are NULL; a view v_TABLE may know more:\n")?;
+            scene
+                .out
+                .data("Columns that the provider does not give are NULL; a view v_TABLE may know more:\n")?;
             for missing in &shown.not_given {
                 let view = match missing.in_view.as_slice() {
                     [] => String::new(),

@@ -201,8 +201,8 @@ pub(super) fn only(_: &Context, arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let by = cast(&field(arguments, 2)?, &DataType::Utf8)?;
     let (said, by, wanted) = (column.as_string::<i32>(), by.as_string::<i32>(), texts(arguments, 3)?);
     let one = |i: usize| {
-        let meant =
-            span(list, i).filter(|j| by.is_valid(*j) && wanted.is_valid(i) && by.value(*j) == wanted.value(i));
+        let meant = span(list, i)
+            .filter(|j| by.is_valid(*j) && wanted.is_valid(i) && by.value(*j) == wanted.value(i));
         let mut values = meant.filter(|j| said.is_valid(*j)).map(|j| said.value(j));
         let first = values.next()?;
         values.all(|value| value == first).then_some(first)

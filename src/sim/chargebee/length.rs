@@ -54,7 +54,7 @@ pub(super) fn plan_or_addon(o: &mut Object, ware: &Ware) {
     }
     if *kind == ItemKind::Addon && ware.id.starts_with(Item::Seats.slug()) {
         sold(o, "meta_data");
-        o.put("tax_code", "9983");
+        o.put("tax_code", "9983").put("sku", "SKU-2").put("accounting_code", "4410");
     }
 }
 
@@ -62,7 +62,10 @@ pub(super) fn coupon(o: &mut Object, ware: &Ware, catalog: ProductCatalog) {
     let Details::Coupon { specific, .. } = &ware.details else { return };
     o.put("apply_on", if *specific { "each_specified_item" } else { "invoice_amount" });
     if is_told_at_length(&ware.id) {
-        o.put("valid_from", ware.created_at).put("cf_owner", "ops").raw("meta_data", r#"{"wave":1}"#);
+        o.put("valid_from", ware.created_at)
+            .put("cf_owner", "ops")
+            .put("invoice_name", "Campaign")
+            .raw("meta_data", r#"{"wave":1}"#);
         o.raw("coupon_constraints", r#"[{"entity_type":"customer","type":"new_customer"}]"#);
     }
     match catalog {
@@ -71,7 +74,8 @@ pub(super) fn coupon(o: &mut Object, ware: &Ware, catalog: ProductCatalog) {
             o.put("addon_constraint", "specific").raw("addon_ids", r#"["seats-USD-Monthly"]"#);
         }
         ProductCatalog::V2 if *specific => {
-            let ids = r#"{"item_type":"addon","constraint":"specific","item_price_ids":["seats-USD-Monthly"]}"#;
+            let ids =
+                r#"{"item_type":"addon","constraint":"specific","item_price_ids":["seats-USD-Monthly"]}"#;
             o.raw("item_constraints", &format!("[{ids}]"));
             let criteria = r#"{"item_type":"addon","currencies":["USD"]}"#;
             o.raw("item_constraint_criteria", &format!("[{criteria}]"));

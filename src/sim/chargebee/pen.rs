@@ -8,8 +8,7 @@ use crate::sim::{
         World,
         model::{
             Customer, NoteStatus, Row, Stamp, Subscription, SubscriptionStatus, Transaction, TransactionKind,
-            TransactionStatus, custom_of, entity_of, meta_of,
-            net_terms_of,
+            TransactionStatus, custom_of, entity_of, meta_of, net_terms_of,
         },
         table::At,
     },

@@ -234,7 +234,10 @@ impl<'a> Pen<'a> {
         o.put("amount_in_decimal", Dec::minor(body.amount, body.currency).to_string())
             .put("discount_amount", 0);
         o.put("description", body.name)
-            .put("entity_type", if self.catalog == ProductCatalog::V1 { "addon" } else { "charge_item_price" })
+            .put(
+                "entity_type",
+                if self.catalog == ProductCatalog::V1 { "addon" } else { "charge_item_price" },
+            )
             .put("entity_id", &body.price_id);
         o.put("is_voided", body.voided_at.is_some()).opt("voided_at", body.voided_at);
         o.put("is_advance_charge", false).put("created_at", row.created_at);

@@ -247,14 +247,18 @@ fn plan_or_addon(o: &mut Object, ware: &Ware) {
 }
 
 fn coupon(o: &mut Object, ware: &Ware, catalog: ProductCatalog) {
-    let Details::Coupon { percentage, amount, months, valid_till, max_redemptions, .. } = &ware.details else {
+    let Details::Coupon { percentage, amount, months, valid_till, max_redemptions, .. } = &ware.details
+    else {
         return;
     };
-    o.put("discount_type", match (percentage, amount) {
-        (Some(_), _) => "percentage",
-        (None, Some(_)) => "fixed_amount",
-        (None, None) => "offer_quantity",
-    });
+    o.put(
+        "discount_type",
+        match (percentage, amount) {
+            (Some(_), _) => "percentage",
+            (None, Some(_)) => "fixed_amount",
+            (None, None) => "offer_quantity",
+        },
+    );
     if let Some(percentage) = percentage {
         o.raw("discount_percentage", &percentage.float_text());
     }

@@ -158,6 +158,8 @@ fn addon(ware: &Ware) -> Cells {
     if ware.id.starts_with(Item::Seats.slug()) {
         sold(&mut c);
         c.put("tax_code", "9983");
+        c.put("sku", "SKU-2");
+        c.put("revenue_account", "4410");
     }
     if let Details::Price { kind, period, .. } = &ware.details {
         c.put("is_recurring", period.is_some());
@@ -228,11 +230,14 @@ fn coupon(ware: &Ware, catalog: ProductCatalog) -> Cells {
     else {
         return c;
     };
-    c.put("kind", match (percentage, amount) {
-        (Some(_), _) => "percent",
-        (None, Some(_)) => "fixed",
-        (None, None) => "offer_quantity",
-    });
+    c.put(
+        "kind",
+        match (percentage, amount) {
+            (Some(_), _) => "percent",
+            (None, Some(_)) => "fixed",
+            (None, None) => "offer_quantity",
+        },
+    );
     c.opt("quantity", (percentage.is_none() && amount.is_none()).then_some(2));
     c.opt("percentage", *percentage);
     if let Some((minor, currency)) = amount {
@@ -248,6 +253,7 @@ fn coupon(ware: &Ware, catalog: ProductCatalog) -> Cells {
     c.put("apply_on", if *specific { "each_specified_item" } else { "invoice_amount" });
     c.put("included_in_mrr", percentage.is_some());
     if is_told_at_length(&ware.id) {
+        c.put("invoice_name", "Campaign");
         c.time("valid_from", Some(ware.created_at));
         c.put("metadata", r#"{"wave":1}"#);
         c.put("custom_fields", r#"{"cf_owner":"ops"}"#);

@@ -6,8 +6,8 @@ use crate::sim::{
     world::{
         catalog::ItemKind,
         model::{
-            CreditNote, Entity, Invoice, InvoiceStatus, Line, LineTax, PriceType, Row, Stamp, TransactionStatus,
-            custom_of,
+            CreditNote, Entity, Invoice, InvoiceStatus, Line, LineTax, PriceType, Row, Stamp,
+            TransactionStatus, custom_of,
         },
     },
 };

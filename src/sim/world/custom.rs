@@ -29,7 +29,7 @@ pub fn extra_of(id: &str, currency: Currency) -> Option<(String, Dec)> {
 /// Whether a row has something that one in so many rows has. Told from its id.
 pub fn rare(id: &str, one_in: u32) -> bool {
     let sum = id.bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-    (sum >> 3).is_multiple_of(one_in)
+    (sum.wrapping_mul(0x9E37_79B1) >> 16).is_multiple_of(one_in)
 }
 
 /// The merchant's legal entity behind a row. Told from its id.

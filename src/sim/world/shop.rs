@@ -240,7 +240,7 @@ impl World {
 
     fn archive(&mut self) {
         let now = self.now;
-        for id in [Item::Setup.slug(), "basic-USD-Quarterly"] {
+        for id in [Item::Setup.slug(), "basic-USD-Quarterly", "seats-USD-Quarterly"] {
             let found = self.shop.wares.iter().find(|(_, w)| w.id == id && w.status == WareStatus::Active);
             if let Some((at, _)) = found {
                 self.shop.wares[at].status = WareStatus::Archived;

@@ -126,7 +126,13 @@ impl Quote {
     pub fn line_taxes(&self) -> Vec<LineTax> {
         let taxed = self.lines.iter().filter_map(|l| Some((l, l.tax_rate?)));
         taxed
-            .map(|(l, rate)| LineTax { line: l.id.clone(), name: "Zero rate", rate, taxable: l.amount, amount: 0 })
+            .map(|(l, rate)| LineTax {
+                line: l.id.clone(),
+                name: "Zero rate",
+                rate,
+                taxable: l.amount,
+                amount: 0,
+            })
             .collect()
     }
     /// Sum of the lines.
