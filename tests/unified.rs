@@ -1,5 +1,9 @@
 //! The unified tables of Chargebee to the last column: what is promised, what is filled, what stays NULL.
-use crate::simulation::harness::{Bench, Effects, SimClock, Site, owner, set_catalog, set_size};
+use crate::simulation::{
+    harness::{Bench, Effects, SimClock, Site, owner, set_catalog, set_size},
+    rows,
+};
+use bytes::Bytes;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
@@ -12,13 +16,15 @@ use tidegate::{
         promises::{self, CELLS},
     },
     checkpoint::Errand,
+    decode::{Decoder, Keys, Page},
     load::{
         Destination,
         memory::{Memory, Store},
     },
     manifest::{self, Cursor},
+    normalize::{Facts, Normalizer},
     sim::{
-        Sim,
+        Sim, truth,
         world::{Size, World},
     },
     sync::{Job, summary::Status},
@@ -150,5 +156,108 @@ fn the_readme_says_of_every_stream_what_the_connector_says_to_the_last_cell() {
         found,
         page(),
         "TIDEGATE_WRITE_README=1 cargo test --test main the_readme_says writes it anew"
+    );
+}
+
+/// The children of one record of a stream.
+async fn children(stream: &str, table: &str, body: &str) -> truth::Rows {
+    let bench = Bench::new();
+    let connector = &bench.catalog.connectors["chargebee"];
+    let stream = connector.streams.iter().find(|s| s.name == stream).unwrap();
+    let keys = Keys {
+        key: stream.key.clone(),
+        version: stream.version.clone(),
+        updated: stream.updated.clone(),
+        deleted: stream.deleted.clone(),
+    };
+    let mut decoder = Decoder::new(&stream.name, &stream.record, &keys).unwrap();
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    let records = std::iter::once(0..body.len()).collect();
+    decoder.push(&Page { body, records, next: None, total: None, asked_at: START });
+    let (records, rejects) = decoder.finish().unwrap();
+    assert!(rejects.is_empty(), "{rejects:?}");
+    let normalizer = Normalizer::new(connector, stream, &records.batch.schema()).await.unwrap();
+    let facts = Facts { owner: owner(), time_zone: chrono_tz::UTC };
+    let done = normalizer.run(&facts, &records).await.unwrap();
+    assert!(done.rejects.is_empty(), "{:?}", done.rejects);
+    let rows = done.rows.unwrap();
+    let (_, batch) = rows.children.iter().find(|(entity, _)| entity.name == table).unwrap();
+    rows::canonical(std::slice::from_ref(batch))
+}
+
+/// `id: column=value ..`, sorted, of these columns.
+fn told(rows: &truth::Rows, columns: &[&str]) -> Vec<String> {
+    let cells = |row: &truth::Columns| -> Vec<String> {
+        columns.iter().filter_map(|c| row.get(*c).map(|v| format!("{c}={v}"))).collect()
+    };
+    rows.iter().map(|(id, row)| format!("{id}: {}", cells(row).join(" "))).collect()
+}
+
+const OLD_PARTS: &str = r#""plan_id":"x","plan_quantity":2,"plan_unit_price":1050,"plan_amount":2100,
+    "remaining_billing_cycles":7,
+    "addons":[{"id":"x","quantity":3,"unit_price":100,"amount":300,"remaining_billing_cycles":4}],
+    "event_based_addons":[{"id":"x","quantity":1,"unit_price":500,"on_event":"subscription_creation"},
+                          {"id":"x","quantity":1,"unit_price":500,"on_event":"subscription_cancellation"}]"#;
+
+#[tokio::test]
+async fn plan_addons_and_events_of_catalog_1_are_items_even_under_one_id() {
+    let body = format!(r#"{{"id":"s","currency_code":"USD",{OLD_PARTS}}}"#);
+    let rows = children("subscriptions", "subscription_items", &body).await;
+    let columns = [
+        "item_id",
+        "price_id",
+        "item_kind",
+        "quantity",
+        "unit_amount",
+        "amount",
+        "remaining_cycles",
+        "is_recurring",
+    ];
+    assert_eq!(
+        told(&rows, &columns),
+        [
+            "s:addon:x: item_id=x item_kind=addon quantity=3 unit_amount=1 amount=3 remaining_cycles=4 is_recurring=true",
+            "s:plan:x: item_id=x item_kind=plan quantity=2 unit_amount=10.5 amount=21 remaining_cycles=7 is_recurring=true",
+            "s:subscription_cancellation:x: item_id=x item_kind=charge quantity=1 unit_amount=5 is_recurring=false",
+            "s:subscription_creation:x: item_id=x item_kind=charge quantity=1 unit_amount=5 is_recurring=false",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_subscription_that_shows_both_shapes_is_counted_once() {
+    let items =
+        r#""subscription_items":[{"item_price_id":"x-USD","item_type":"plan","quantity":2,"amount":2100}]"#;
+    let body = format!(r#"{{"id":"s","currency_code":"USD",{items},{OLD_PARTS}}}"#);
+    let rows = children("subscriptions", "subscription_items", &body).await;
+    assert_eq!(told(&rows, &["price_id", "item_id", "amount"]), ["s:x-USD: price_id=x-USD amount=21"]);
+}
+
+#[tokio::test]
+async fn a_tax_has_the_rate_and_jurisdiction_of_its_lines_when_they_agree() {
+    let tax = |line: &str, name: &str, rate: &str| {
+        format!(
+            r#"{{"line_item_id":"{line}","tax_name":"{name}","tax_rate":{rate},"tax_juris_name":"{name} land"}}"#
+        )
+    };
+    let taxes =
+        [tax("a", "VAT", "19"), tax("b", "VAT", "19.0"), tax("b", "City", "1.5"), tax("c", "City", "2")];
+    let body = format!(
+        r#"{{"id":"i","currency_code":"EUR","status":"paid","date":1700000000,
+            "line_items":[{{"id":"a","amount":1}},{{"id":"b","amount":1}},{{"id":"c","amount":1}},{{"id":"d","amount":1}}],
+            "taxes":[{{"name":"VAT","amount":38}},{{"name":"City","amount":4}},{{"name":"None","amount":0}}],
+            "line_item_taxes":[{}]}}"#,
+        taxes.join(",")
+    );
+    let lines = children("invoices", "invoice_line_items", &body).await;
+    assert_eq!(told(&lines, &["tax_rate_id"]), ["a: tax_rate_id=VAT", "b: ", "c: tax_rate_id=City", "d: "]);
+    let taxes = children("invoices", "invoice_taxes", &body).await;
+    assert_eq!(
+        told(&taxes, &["name", "rate", "jurisdiction"]),
+        [
+            "i:tax:0: name=VAT rate=19 jurisdiction=VAT land",
+            "i:tax:1: name=City jurisdiction=City land",
+            "i:tax:2: name=None",
+        ]
     );
 }
