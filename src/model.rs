@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use std::fmt::Write as _;
 
 /// In dependency order: a model reads tables and models above it.
-const FILES: [(&str, &str); 21] = [
+const FILES: [(&str, &str); 23] = [
     ("data_as_of", include_str!("../pipelines/models/data_as_of.sql")),
     ("v_invoices", include_str!("../pipelines/models/v_invoices.sql")),
     ("ar_open", include_str!("../pipelines/models/ar_open.sql")),
@@ -15,6 +15,7 @@ const FILES: [(&str, &str); 21] = [
     ("reconcile_payments", include_str!("../pipelines/models/reconcile_payments.sql")),
     ("reconcile_credit_notes", include_str!("../pipelines/models/reconcile_credit_notes.sql")),
     ("mrr_months", include_str!("../pipelines/models/mrr_months.sql")),
+    ("price_facts", include_str!("../pipelines/models/price_facts.sql")),
     ("mrr_segments", include_str!("../pipelines/models/mrr_segments.sql")),
     ("mrr_monthly", include_str!("../pipelines/models/mrr_monthly.sql")),
     ("mrr_movements", include_str!("../pipelines/models/mrr_movements.sql")),
@@ -23,6 +24,7 @@ const FILES: [(&str, &str); 21] = [
     ("v_payments", include_str!("../pipelines/models/v_payments.sql")),
     ("v_credit_notes", include_str!("../pipelines/models/v_credit_notes.sql")),
     ("v_invoice_line_items", include_str!("../pipelines/models/v_invoice_line_items.sql")),
+    ("v_credit_note_line_items", include_str!("../pipelines/models/v_credit_note_line_items.sql")),
     ("ar_events", include_str!("../pipelines/models/ar_events.sql")),
     ("ar_aging", include_str!("../pipelines/models/ar_aging.sql")),
     ("collection_curve", include_str!("../pipelines/models/collection_curve.sql")),
@@ -88,6 +90,15 @@ impl Model {
     /// Name and text, as a query engine registers it.
     pub fn view(&self) -> (&str, &str) {
         (&self.name, &self.sql)
+    }
+
+    /// Whether it gives the column by an expression of its own, not as a table has it.
+    pub fn computes(&self, column: &str) -> bool {
+        let named = format!(" as {column}");
+        let ends = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+        self.sql.match_indices(&named).any(|(at, _)| {
+            self.sql.get(at + named.len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with(ends))
+        })
     }
 
     /// The model as if the data ended on that day: one SELECT, for a model that takes its day from `data_as_of`.

@@ -42,6 +42,8 @@ mod overlays;
 #[cfg(test)]
 mod pipeline;
 #[cfg(test)]
+mod pitfalls;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod postgres_server;
@@ -63,3 +65,5 @@ mod simulation;
 mod telemetry;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod unified;

@@ -63,6 +63,7 @@ fn connector(feeds: Vec<(Arc<Entity>, &str)>) -> (Connector, Arc<Stream>) {
         entity,
         sql: sql.into(),
         overlay: None,
+        fills: std::collections::BTreeSet::new(),
     };
     let size = PageSize { send: "limit".into(), value: 100 };
     let stream = Arc::new(Stream {

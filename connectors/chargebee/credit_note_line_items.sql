@@ -1,5 +1,5 @@
--- Plan and addon lines with a service period are recurring; a metered line is usage. Chargebee has no ids of tax rates,
--- and the item behind a price stands in the catalog.
+-- Plan and addon lines with a service period are recurring; a metered line is usage. A tax rate is known
+-- by its name, when a line has one tax only; the item behind a price stands in the catalog.
 select
   _row,
   id,
@@ -19,6 +19,7 @@ select
   discount_amount,
   tax_amount,
   tax_rate,
+  tax_rate_id,
   net_amount,
   add(net_amount, coalesce(tax_amount, zero)) as line_total,
   is_proration,
@@ -73,6 +74,7 @@ from (
       end as discount_amount,
       minor(l['e']['tax_amount'], currency) as tax_amount,
       l['e']['tax_rate'] as tax_rate,
+      list_only(taxed, 'tax_name', 'line_item_id', l['e']['id']) as tax_rate_id,
       case l['e']['proration_mode'] when 'partial_term' then true when 'full_term' then false end as is_proration,
       l['e']['reference_line_item_id'] as proration_of,
       currency,
@@ -88,6 +90,7 @@ from (
         currency_code as currency,
         exchange_rate,
         price_type,
+        line_item_taxes as taxed,
         unnest(indexed(line_items)) as l
       from credit_notes
     )

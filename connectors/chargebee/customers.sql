@@ -17,6 +17,7 @@ select
   auto_collection,
   card_status as payment_method_status,
   relationship['parent_id'] as parent_id,
+  nullif(relationship['payment_owner_id'], id) as payer_id,
   meta_data as external_ref,
   minor(promotional_credits, preferred_currency_code) as credit_promotional,
   minor(refundable_credits, preferred_currency_code) as credit_refundable,

@@ -1,11 +1,12 @@
 -- name: mrr_segments
 -- grain: one row per recurring line of an invoice or credit note that adds to or takes from MRR
--- needs: invoices, invoice_line_items, credit_notes, credit_note_line_items, subscriptions, data_as_of
+-- needs: invoices, invoice_line_items, credit_notes, credit_note_line_items, subscriptions, price_facts, data_as_of
 -- meaning: From when to when a recurring line counts, and how much it is a month. Every recurring line of an issued,
 --   not void, not deleted invoice runs over its own period [start, end) with net_amount / months. Lines of credit
 --   notes for a subscription change run negative. months: the price's interval when known, else n when the period is
 --   n whole months (anchored on any day, month ends too), else days * 12 / 365; a week is 12 / 52, a day 12 / 365. A
---   price's interval is the longest whole period it was ever billed for, else the subscription's. A prorated line
+--   price's interval is the longest whole period it was ever billed for, else the catalog's, else the subscription's.
+--   Lines of what the catalog calls metered or charged once (see price_facts) are out. A prorated line
 --   (is_proration, or when NULL a period shorter than the interval) is grossed up to the full interval that ends with
 --   it. A gap after the last line of a subscription that is alive (active, non_renewing, past_due, or ended later) is
 --   bridged for up to 7 days. Periods are cut at ended_at; it is in UTC, so an end within a day of the period's end
@@ -56,10 +57,13 @@ dated as (
     cast(extract(day from c.period_end) as int) as end_day,
     cast(extract(day from c.period_start + 1) as int) = 1 as starts_last_day,
     cast(extract(day from c.period_end + 1) as int) = 1 as ends_last_day,
-    c.period_end - c.period_start as days
+    c.period_end - c.period_start as days, f.interval_unit as catalog_unit, f.interval_count as catalog_count
   from charged c
   join data_as_of a on a.tenant_id = c.tenant_id and a.connection_id = c.connection_id
+  left join price_facts f
+    on f.tenant_id = c.tenant_id and f.connection_id = c.connection_id and f.price_id = c.price_id
   where c.charged_on <= a.as_of
+    and coalesce(f.line_kind, 'recurring') = 'recurring'
 ),
 anchored as (
   select d.*,
@@ -78,18 +82,23 @@ priced as (
   from anchored a
 ),
 known as (
-  select p.*, s.status as subscription_status, s.deleted_at as subscription_deleted_at, s.interval_unit,
-    cast(s.interval_count as int) as interval_count,
-    case when s.interval_unit in ('week', 'day') then null
-      else coalesce(p.price_months, cast(s.interval_count as int) *
-        case s.interval_unit when 'year' then 12 when 'month' then 1 end) end as full_months,
-    cast(s.interval_count as int) * case s.interval_unit when 'week' then 7 when 'day' then 1 end as full_days,
+  select p.*, s.status as subscription_status, s.deleted_at as subscription_deleted_at,
+    coalesce(p.catalog_unit, s.interval_unit) as interval_unit,
+    cast(case when p.catalog_unit is null then s.interval_count else p.catalog_count end as int) as interval_count,
     case when s.status in ('active', 'past_due') then null
       when s.status = 'non_renewing' then cast(coalesce(s.ended_at, s.cancel_at) as date)
       else cast(s.ended_at as date) end as ended
   from priced p
   left join subscriptions s
     on s.tenant_id = p.tenant_id and s.connection_id = p.connection_id and s.id = p.subscription_id
+),
+timed as (
+  select p.*,
+    case when p.interval_unit in ('week', 'day') then null
+      else coalesce(p.price_months, p.interval_count * case p.interval_unit when 'year' then 12 when 'month' then 1 end)
+    end as full_months,
+    p.interval_count * case p.interval_unit when 'week' then 7 when 'day' then 1 end as full_days
+  from known p
 ),
 full_periods as (
   select k.*,
@@ -98,7 +107,7 @@ full_periods as (
         + k.end_day - 1,
       make_date(cast((k.end_month - k.full_months + 1) / 12 as int),
         cast((k.end_month - k.full_months + 1) % 12 + 1 as int), 1) - 1) end as full_start
-  from known k
+  from timed k
 ),
 classed as (
   select f.*,

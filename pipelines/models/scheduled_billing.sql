@@ -1,6 +1,7 @@
 -- name: scheduled_billing
 -- grain: one row per subscription and invoice that is to be expected within 91 days after as_of
--- needs: v_subscriptions, subscription_discounts, invoices, invoice_line_items, invoice_discounts, data_as_of
+-- needs: v_subscriptions, subscription_discounts, invoices, invoice_line_items, invoice_discounts, price_facts,
+--   data_as_of
 -- meaning: What will be billed if everything goes on. A subscription that bills again is billed on next_billing_at
 --   and then every interval, up to cancel_at and for its remaining cycles. The amount is next_amount, less the share
 --   of discounts on its last recurring invoice (promotional credits apart) while one of its discounts still runs,
@@ -28,7 +29,10 @@ with recursive terms as (
   from invoice_line_items l
   join invoices i
     on i.tenant_id = l.tenant_id and i.connection_id = l.connection_id and i.id = l.invoice_id
-  where l.line_kind = 'recurring' and l.period_end > l.period_start and l.deleted_at is null
+  left join price_facts p
+    on p.tenant_id = l.tenant_id and p.connection_id = l.connection_id and p.price_id = coalesce(l.price_id, l.item_id)
+  where l.line_kind = 'recurring' and coalesce(p.line_kind, 'recurring') = 'recurring'
+    and l.period_end > l.period_start and l.deleted_at is null
     and i.deleted_at is null and not coalesce(i.is_void, false)
     and coalesce(l.subscription_id, i.subscription_id) is not null
   group by l.tenant_id, l.connection_id, coalesce(l.subscription_id, i.subscription_id), l.period_end
@@ -135,7 +139,10 @@ whole_terms as (
   from invoice_line_items l
   join invoices i
     on i.tenant_id = l.tenant_id and i.connection_id = l.connection_id and i.id = l.invoice_id
-  where l.line_kind = 'recurring' and not coalesce(l.is_proration, false) and l.deleted_at is null
+  left join price_facts p
+    on p.tenant_id = l.tenant_id and p.connection_id = l.connection_id and p.price_id = coalesce(l.price_id, l.item_id)
+  where l.line_kind = 'recurring' and coalesce(p.line_kind, 'recurring') = 'recurring'
+    and not coalesce(l.is_proration, false) and l.deleted_at is null
     and i.deleted_at is null and not coalesce(i.is_void, false)
 ),
 newest as (

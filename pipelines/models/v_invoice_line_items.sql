@@ -1,10 +1,10 @@
 -- name: v_invoice_line_items
 -- grain: one row per line of an invoice, deleted ones too
--- needs: invoice_line_items, v_invoices, subscription_items, mrr_segments
--- meaning: The canonical invoice line: the base row plus what only other streams know. line_kind is `one_off` when
---   the item behind its price is charged once. is_proration is the provider's word, else whether the line covers less
---   than the interval of its price (see mrr_segments). Every other column is that of the table invoice_line_items,
---   and five facts of the invoice are added.
+-- needs: invoice_line_items, v_invoices, price_facts, mrr_segments
+-- meaning: The canonical invoice line: the base row plus what only other streams know. A recurring line is `usage` when
+--   the item behind it is metered and `one_off` when that is charged once (see price_facts). is_proration is the
+--   provider's word, else whether the line covers less than the interval of its price (see mrr_segments). Every other
+--   column is that of the table invoice_line_items; five facts of the catalog and five of the invoice are added.
 -- columns:
 --   tenant_id: Tenant
 --   connection_id: Connection
@@ -33,6 +33,11 @@
 --   proration_of: The line this one corrects
 --   currency: Currency of the invoice, ISO 4217
 --   exchange_rate: Exchange rate of the invoice
+--   item_name: Name of the item
+--   item_kind: plan, addon or charge; NULL when no catalog names it
+--   interval_unit: Unit of the billing interval of the price
+--   interval_count: Units in one billing interval of the price
+--   pricing_model: flat_fee, per_unit, tiered, volume or stairstep
 --   customer_id: Who is billed
 --   issue_date: Date of the invoice
 --   invoice_status: Status of the invoice
@@ -43,24 +48,21 @@
 --   observed_at: First seen in this state
 --   row_hash: Hash of the base row
 --   deleted_at: Found deleted
-with price_facts as (
-  select tenant_id, connection_id, price_id, min(item_id) as item_id, min(item_kind) as item_kind
-  from subscription_items
-  where price_id is not null
-  group by tenant_id, connection_id, price_id
-)
 select l.tenant_id, l.connection_id, l.provider, l.id, l.line_no, l.invoice_id, l.subscription_id, l.name,
   l.description, coalesce(l.item_id, f.item_id) as item_id, l.price_id,
-  case when l.line_kind = 'recurring' and f.item_kind = 'charge' then 'one_off' else l.line_kind end as line_kind,
+  case when l.line_kind = 'recurring' then coalesce(f.line_kind, l.line_kind) else l.line_kind end as line_kind,
   l.period_start, l.period_end, l.quantity, l.unit_amount, l.amount, l.discount_amount, l.tax_amount, l.tax_rate,
   l.tax_rate_id, l.net_amount, l.line_total, coalesce(l.is_proration, m.is_prorated) as is_proration,
-  l.proration_of, l.currency, l.exchange_rate, i.customer_id as customer_id, i.issue_date as issue_date,
-  i.status as invoice_status, i.is_void as is_void, i.is_draft as is_draft, l.version, l.source_updated_at,
+  l.proration_of, l.currency, l.exchange_rate, f.item_name as item_name, f.item_kind as item_kind,
+  f.interval_unit as interval_unit, f.interval_count as interval_count, f.pricing_model as pricing_model,
+  i.customer_id as customer_id, i.issue_date as issue_date, i.status as invoice_status,
+  i.is_void as is_void, i.is_draft as is_draft, l.version, l.source_updated_at,
   l.observed_at, l.row_hash, l.deleted_at
 from invoice_line_items l
 left join v_invoices i
   on i.tenant_id = l.tenant_id and i.connection_id = l.connection_id and i.id = l.invoice_id
 left join price_facts f
-  on f.tenant_id = l.tenant_id and f.connection_id = l.connection_id and f.price_id = l.price_id
+  on f.tenant_id = l.tenant_id and f.connection_id = l.connection_id
+  and f.price_id = coalesce(l.price_id, l.item_id)
 left join mrr_segments m
   on m.tenant_id = l.tenant_id and m.connection_id = l.connection_id and m.line_id = l.id

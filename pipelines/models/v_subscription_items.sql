@@ -1,16 +1,17 @@
 -- name: v_subscription_items
 -- grain: one row per item of a subscription, deleted ones too
--- needs: subscription_items, subscriptions
+-- needs: subscription_items, subscriptions, price_facts
 -- meaning: The canonical subscription item: the base row plus what only other streams know. included_in_mrr is the
---   merchant's own word, else whether the item is charged again every interval. Every other column is that of the
---   table subscription_items.
+--   merchant's own word, else whether the item is charged again every interval; item_id is that of the price's item.
+--   Every other column is that of the table subscription_items; the catalog's facts and three of the subscription
+--   are added.
 -- columns:
 --   tenant_id: Tenant
 --   connection_id: Connection
 --   provider: Provider
 --   id: subscription:item price
 --   subscription_id: The subscription
---   item_id: The item of the catalog
+--   item_id: The item of the catalog, else the item behind the price
 --   price_id: The item's price that is used
 --   item_kind: plan, addon or charge
 --   quantity: Units subscribed to
@@ -23,6 +24,10 @@
 --   remaining_cycles: Billing intervals left
 --   is_recurring: True when it is charged again every interval
 --   included_in_mrr: Whether it counts as recurring revenue
+--   item_name: Name of the item
+--   interval_unit: Unit of the billing interval of the price
+--   interval_count: Units in one billing interval of the price
+--   pricing_model: flat_fee, per_unit, tiered, volume or stairstep
 --   customer_id: Who is billed
 --   currency: Currency of the amounts
 --   subscription_status: Unified status of the subscription
@@ -31,11 +36,17 @@
 --   observed_at: First seen in this state
 --   row_hash: Hash of the base row
 --   deleted_at: Found deleted
-select i.tenant_id, i.connection_id, i.provider, i.id, i.subscription_id, i.item_id, i.price_id, i.item_kind,
+select i.tenant_id, i.connection_id, i.provider, i.id, i.subscription_id,
+  coalesce(i.item_id, f.item_id) as item_id, i.price_id, i.item_kind,
   i.quantity, i.unit_amount, i.amount, i.metered_quantity, i.free_quantity, i.trial_end, i.billing_cycles,
-  i.remaining_cycles, i.is_recurring, coalesce(i.included_in_mrr, i.is_recurring) as included_in_mrr,
+  i.remaining_cycles, i.is_recurring, coalesce(i.included_in_mrr, f.included_in_mrr, i.is_recurring) as included_in_mrr,
+  f.item_name as item_name, f.interval_unit as interval_unit, f.interval_count as interval_count,
+  f.pricing_model as pricing_model,
   s.customer_id as customer_id, s.currency as currency, s.status as subscription_status, i.version,
   i.source_updated_at, i.observed_at, i.row_hash, i.deleted_at
 from subscription_items i
 left join subscriptions s
   on s.tenant_id = i.tenant_id and s.connection_id = i.connection_id and s.id = i.subscription_id
+left join price_facts f
+  on f.tenant_id = i.tenant_id and f.connection_id = i.connection_id
+  and f.price_id = coalesce(i.price_id, i.item_id)

@@ -1,8 +1,8 @@
 -- name: v_subscriptions
 -- grain: one row per subscription, deleted ones too
 -- needs: subscriptions, subscription_items, customers
--- meaning: The canonical subscription: the base row plus what only other streams know. auto_collection and
---   net_terms_days are its own settings, else its customer's. next_amount is what its recurring items cost per
+-- meaning: The canonical subscription: the base row plus what only other streams know. auto_collection,
+--   net_terms_days and payer_id are its own settings, else its customer's. next_amount is what its recurring items cost per
 --   interval, before discounts and tax, as long as it will be billed again. Every other column is that of the table
 --   subscriptions.
 -- columns:
@@ -66,7 +66,8 @@ select s.tenant_id, s.connection_id, s.provider, s.id, s.customer_id, s.status, 
   coalesce(s.net_terms_days, c.net_terms_days) as net_terms_days, s.balance_due, s.due_since, s.provider_mrr,
   case when s.next_billing_at is not null then cast(coalesce(s.next_amount, r.amount) as decimal(28, 8)) end
     as next_amount,
-  s.lifetime_revenue, s.coupon_codes, s.group_id, s.payer_id, s.created_from, s.updated_at, s.version,
+  s.lifetime_revenue, s.coupon_codes, s.group_id,
+  coalesce(s.payer_id, c.payer_id) as payer_id, s.created_from, s.updated_at, s.version,
   s.source_updated_at, s.observed_at, s.row_hash, s.deleted_at
 from subscriptions s
 left join customers c

@@ -1,7 +1,8 @@
 //! `tidegate connectors`: what can be read, and what each stream can and cannot promise.
+use super::promises::{self, NotGiven, Promise};
 use crate::{
     error::{Error, Kind, Result},
-    manifest::{self, Catalog, Connector, Cursor, InputKind, Paging, Stream},
+    manifest::{self, Catalog, Connector, InputKind},
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -40,24 +41,9 @@ pub struct Shown {
     /// What the operator gives.
     pub inputs: Vec<InputInfo>,
     /// Its streams.
-    pub streams: Vec<StreamInfo>,
-}
-
-/// One stream.
-#[derive(Debug, Serialize)]
-pub struct StreamInfo {
-    /// Name.
-    pub stream: String,
-    /// How changes are found, and how fresh they can be.
-    pub changes: String,
-    /// How deletes are seen.
-    pub deletes: String,
-    /// How pages follow each other.
-    pub pages: String,
-    /// Whether single records can be read: `backfill --ids`.
-    pub single: bool,
-    /// Unified tables it feeds.
-    pub tables: Vec<String>,
+    pub streams: Vec<Promise>,
+    /// What the provider does not give.
+    pub not_given: Vec<NotGiven>,
 }
 
 /// All connectors.
@@ -103,44 +89,9 @@ pub fn show(catalog: &Catalog, name: &str) -> Result<Shown> {
         ),
         rights: connector.rights.clone(),
         inputs: inputs(connector),
-        streams: connector.streams.iter().map(|s| stream(s)).collect(),
+        streams: connector.streams.iter().map(|s| Promise::of(s)).collect(),
+        not_given: promises::not_given(connector)?,
     })
-}
-
-fn stream(stream: &Stream) -> StreamInfo {
-    let changes = match &stream.cursor {
-        Cursor::Window { send, overlap, lag, .. } => format!(
-            "window on {send}; first load without it; {} s behind now, {} s read again each time",
-            lag.as_secs(),
-            overlap.as_secs()
-        ),
-        Cursor::Snapshot { .. } => "every sync reads all and compares; unchanged rows are not written".into(),
-    };
-    let told = stream.deletes.as_ref().map(|d| format!(" and by events `{}`", d.told.any_of.join(", ")));
-    let told = told.unwrap_or_default();
-    let deletes = match (&stream.deleted, &stream.cursor) {
-        (Some(mark), Cursor::Snapshot { order: Some(_), .. }) => {
-            format!("told by `{mark}`{told}, or found missing by a proven complete scan")
-        }
-        (Some(mark), _) => format!("told by `{mark}`{told}"),
-        (None, Cursor::Snapshot { order: None, .. }) if matches!(stream.paging, Paging::Token { .. }) => {
-            "not told by this stream".into()
-        }
-        (None, Cursor::Snapshot { .. }) => "found missing by a proven complete scan".into(),
-        (None, Cursor::Window { .. }) => "not told by this stream".into(),
-    };
-    let pages = match &stream.paging {
-        Paging::Token { size, .. } => format!("{} a page, next by token", size.value),
-        Paging::PageNumber { size, .. } => format!("{} a page, numbered", size.value),
-    };
-    StreamInfo {
-        stream: stream.name.clone(),
-        changes,
-        deletes,
-        pages,
-        single: stream.get.is_some(),
-        tables: stream.feeds.iter().map(|f| f.entity.name.clone()).collect(),
-    }
 }
 
 /// Loads connectors as a sync would; names of what is right. Folders narrow it to connectors of those names.

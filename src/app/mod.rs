@@ -14,6 +14,7 @@ pub mod plan;
 mod policies;
 mod probe;
 pub mod project;
+pub mod promises;
 mod promotions;
 pub mod prove;
 pub mod quarantine;

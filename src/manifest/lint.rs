@@ -9,15 +9,16 @@ use crate::{
 use datafusion::sql::sqlparser::{
     ast::{
         BinaryOperator, CastKind, DataType, Expr, Function, FunctionArguments, GroupByExpr, Query, Select,
-        SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned, Statement, TableFactor, Visit, Visitor,
+        SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned, Statement, TableFactor, Value, Visit,
+        Visitor,
     },
     dialect::GenericDialect,
     parser::Parser,
 };
-use std::ops::ControlFlow;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
-/// All functions a mapping may call. The first 19 are ours (`normalize`), the others DataFusion's own.
-pub const FUNCTIONS: [&str; 35] = [
+/// All functions a mapping may call. The first 20 are ours (`normalize`), the others DataFusion's own.
+pub const FUNCTIONS: [&str; 36] = [
     "minor",
     "money",
     "quantity",
@@ -32,6 +33,7 @@ pub const FUNCTIONS: [&str; 35] = [
     "list_any",
     "list_len",
     "list_field",
+    "list_only",
     "list_json",
     "json_pick",
     "json_text",
@@ -58,14 +60,18 @@ pub const FUNCTIONS: [&str; 35] = [
 /// First column of every mapping: which record the row comes from.
 pub(super) const ROW: &str = "_row";
 
+/// Columns that the mapping fills: those that some SELECT of it gives as more than NULL.
 /// Fails `Invalid` with file and line of the first thing a mapping from `stream` to `entity` must not say.
-pub(super) fn lint(file: &File, stream: &str, entity: &Entity) -> Result<()> {
+pub(super) fn lint(file: &File, stream: &str, entity: &Entity) -> Result<BTreeSet<String>> {
     let query = parse(file, "a mapping")?;
     let mut branches = Vec::new();
     selects(file, &query.body, &mut branches)?;
     let mut names: Option<Vec<String>> = None;
+    let mut fills = BTreeSet::new();
     for select in branches {
         let own = columns(file, select, entity)?;
+        let told = select.projection.iter().zip(&own).filter(|(item, _)| !is_null(item));
+        fills.extend(told.map(|(_, name)| name.clone()));
         match &names {
             Some(first) if *first != own => {
                 let what = "every SELECT of a `union all` must give the same columns in the same order";
@@ -76,8 +82,16 @@ pub(super) fn lint(file: &File, stream: &str, entity: &Entity) -> Result<()> {
     }
     match query.visit(&mut Rules { file, stream }) {
         ControlFlow::Break(error) => Err(*error),
-        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Continue(()) => Ok(fills),
     }
+}
+
+fn is_null(item: &SelectItem) -> bool {
+    let expr = match item {
+        SelectItem::ExprWithAlias { expr, .. } | SelectItem::UnnamedExpr(expr) => expr,
+        _ => return false,
+    };
+    matches!(expr, Expr::Value(value) if value.value == Value::Null)
 }
 
 /// The only statement of the file; `what` is how messages call it.

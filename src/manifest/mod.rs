@@ -246,6 +246,8 @@ pub struct Feed {
     pub file: String,
     /// One SELECT whose columns are `_row` and columns of the entity.
     pub sql: String,
+    /// Columns that it gives as more than NULL.
+    pub fills: BTreeSet<String>,
     /// What a pipeline makes of its answer.
     pub overlay: Option<Arc<Overlay>>,
 }

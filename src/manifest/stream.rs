@@ -273,8 +273,9 @@ impl Feeder<'_> {
                 Some(first) => child(file, entry, entity, &first.entity.name)?,
             };
             let sql = self.mapping(stream, entry)?;
-            lint::lint(sql, &stream.value, &entity)?;
-            feeds.push(Feed { entity, file: sql.path.clone(), sql: sql.text.clone(), overlay: None });
+            let fills = lint::lint(sql, &stream.value, &entity)?;
+            let (file, sql) = (sql.path.clone(), sql.text.clone());
+            feeds.push(Feed { entity, file, sql, fills, overlay: None });
         }
         if feeds.is_empty() {
             return Err(file.error(line(raw), format!("stream `{}` feeds nothing", stream.value)));

@@ -161,6 +161,17 @@ def money(record, field, currency):
     return Decimal(minor) / (1 if currency in ZERO_DECIMAL else 100)
 
 
+def parts(record, field):
+    """The lines of a document, or what a subscription is made of in either catalog. None: the client leaves out the
+    plan's amount."""
+    if field == "subscription_items" and record.get("plan_id"):
+        if "plan_amount" not in record:
+            return None
+        plan = {"amount": record.get("plan_amount"), "amount_in_decimal": record.get("plan_amount_in_decimal")}
+        return [plan, *(record.get("addons") or []), *(record.get("event_based_addons") or [])]
+    return record.get(field) or []
+
+
 def seen(about, record, gone):
     """What a client's record says, in the words of our table."""
     currency = record.get("currency_code") or record.get("preferred_currency_code")
@@ -175,8 +186,9 @@ def seen(about, record, gone):
         if about["record"] == "promotional_credit" and field == "amount" and record["type"] == "decrement":
             amount = -amount
         facts[column] = amount
-    if (lines := about.get("lines")) and not facts["deleted"]:
-        amounts = [money(line, "amount", currency) for line in record.get(lines["field"]) or []]
+    lines = about.get("lines")
+    if lines and not facts["deleted"] and (made_of := parts(record, lines["field"])) is not None:
+        amounts = [money(line, "amount", currency) for line in made_of]
         facts["lines"] = (len(amounts), sum(a for a in amounts if a is not None))
     return facts
 

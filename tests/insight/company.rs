@@ -56,7 +56,10 @@ pub(crate) struct Company {
 
 impl Company {
     pub(crate) fn of(tenant: &str, world: &World, time_zone: chrono_tz::Tz) -> Self {
-        let expected = truth::expected(world, Provider::Chargebee, &Facts { time_zone });
+        Self::at(tenant, world, time_zone, Provider::Chargebee)
+    }
+    pub(crate) fn at(tenant: &str, world: &World, time_zone: chrono_tz::Tz, provider: Provider) -> Self {
+        let expected = truth::expected(world, provider, &Facts { time_zone });
         let tables = expected.into_iter().map(|(name, rows)| (name, rows.into_values().collect()));
         Self { tenant: tenant.into(), tables: tables.collect(), history: None, now: world.now() }
     }

@@ -228,7 +228,10 @@ impl<'a> Forecast<'a> {
     fn segment(&self, s: &Subscription) -> (Segment, i64) {
         let customer = &self.world.customers()[s.customer];
         let method = if customer.auto_collection { "automatic" } else { "manual" };
-        ((s.currency.code(), method), customer.net_terms)
+        (
+            (s.currency.code(), method),
+            tidegate::sim::world::model::net_terms_of(&s.id).unwrap_or(customer.net_terms),
+        )
     }
 
     pub(crate) fn schedule(&self) -> Vec<String> {

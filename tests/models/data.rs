@@ -2,7 +2,10 @@
 use chrono::{Datelike, Days, Months, NaiveDate};
 use datafusion::common::ScalarValue;
 use fastrand::Rng;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tidegate::entity::Entity;
 
 /// 1e-8 major units.
@@ -57,7 +60,7 @@ pub(crate) struct Invoice {
     pub(crate) written_off: Money,
     pub(crate) withheld: Money,
     pub(crate) balance: Money,
-    planted: bool,
+    pub(crate) planted: bool,
 }
 
 /// Of an invoice, or of a credit note when `note` is set.
@@ -104,6 +107,18 @@ pub(crate) struct Note {
     pub(crate) void: bool,
 }
 
+/// What the catalog says of a price.
+#[derive(Clone, Debug)]
+pub(crate) struct Price {
+    pub(crate) owner: usize,
+    pub(crate) id: String,
+    /// plan, addon or charge.
+    pub(crate) kind: &'static str,
+    pub(crate) metered: bool,
+    /// None: charged once.
+    pub(crate) interval: Option<(&'static str, i64)>,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct World {
     /// Ends the names of the tenants.
@@ -111,6 +126,7 @@ pub(crate) struct World {
     /// Of hand-made lines from here on.
     pub(crate) price: String,
     pub(crate) as_of: NaiveDate,
+    pub(crate) catalog: Vec<Price>,
     pub(crate) customers: Vec<Customer>,
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) invoices: Vec<Invoice>,
@@ -148,9 +164,41 @@ impl World {
         for n in 0..customers {
             world.customer(&mut rng, n);
         }
+        world.stock();
         // What the rules must see on every seed.
         world.settle_fully_refunded();
         world
+    }
+
+    /// The catalog knows some prices, by their first use: one tenant's addons are metered, some prices are charged
+    /// once, and of others it says the interval that the subscription no longer has.
+    fn stock(&mut self) {
+        for (n, subscription) in self.subscriptions.iter().enumerate() {
+            let interval = match n % 12 {
+                1 => Some(("month", 1)),
+                7 => Some(("month", 3)),
+                _ => None,
+            };
+            let kind = if n % 17 == 3 { "charge" } else { "plan" };
+            if interval.is_none() && kind == "plan" {
+                continue;
+            }
+            let own = |l: &&Line| {
+                l.owner == subscription.owner && l.subscription.as_ref() == Some(&subscription.id)
+            };
+            let prices = self.lines.iter().filter(own).filter_map(|l| l.price.clone());
+            let ids: BTreeSet<String> = prices.filter(|p| p.starts_with(&subscription.id)).collect();
+            let price = |id| Price { owner: subscription.owner, id, kind, metered: false, interval };
+            self.catalog.extend(ids.into_iter().map(price));
+        }
+        let addon = Price {
+            owner: 1,
+            id: "addon".into(),
+            kind: "addon",
+            metered: true,
+            interval: Some(("month", 1)),
+        };
+        self.catalog.push(addon);
     }
 
     fn customer(&mut self, rng: &mut Rng, n: usize) {
@@ -495,6 +543,12 @@ impl World {
         self.price = price.to_owned();
         self
     }
+    /// What the catalog says of the price of lines from here on.
+    pub(crate) fn told(mut self, kind: &'static str, metered: bool, interval: (&'static str, i64)) -> Self {
+        let id = self.price.clone();
+        self.catalog.push(Price { owner: 0, id, kind, metered, interval: Some(interval) });
+        self
+    }
     pub(crate) fn ended(mut self, date: &str) -> Self {
         self.subscriptions[0].ended = Some(day(date));
         self
@@ -656,6 +710,17 @@ impl World {
     /// Rows of every entity of `entities`.
     pub(crate) fn rows(&self) -> BTreeMap<&'static str, Vec<Row>> {
         let mut rows: BTreeMap<&'static str, Vec<Row>> = BTreeMap::new();
+        for p in &self.catalog {
+            let mut r = self.row(p.owner, &p.id, false);
+            r.extend([("item_id", text(&format!("{}-item", p.id))), ("kind", text(p.kind))]);
+            r.extend(p.interval.into_iter().flat_map(|(unit, count)| {
+                [("interval_unit", text(unit)), ("interval_count", ScalarValue::Int64(Some(count)))]
+            }));
+            rows.entry("prices").or_default().push(r);
+            let mut r = self.row(p.owner, &format!("{}-item", p.id), false);
+            r.extend([("kind_raw", text(p.kind)), ("metered", flag(p.metered))]);
+            rows.entry("items").or_default().push(r);
+        }
         for c in &self.customers {
             let mut r = self.row(c.owner, &c.id, false);
             r.extend(c.auto.map(|a| ("auto_collection", text(a))));

@@ -1,5 +1,5 @@
 //! The models' definitions in plain Rust, without SQL: slow and obvious.
-use super::data::{CENT, Invoice, Line, Money, OWNERS, Subscription, World, anchored};
+use super::data::{CENT, Invoice, Line, Money, OWNERS, Price, Subscription, World, anchored};
 use chrono::{Datelike as _, Days, Months, NaiveDate};
 use std::collections::BTreeMap;
 
@@ -184,6 +184,8 @@ struct Charge<'a> {
     net: Money,
     invoice: &'a Invoice,
     subscription: Option<&'a Subscription>,
+    /// The catalog's, else the subscription's.
+    interval: Option<(&'a str, i64)>,
 }
 
 struct Segment {
@@ -204,9 +206,18 @@ fn whole_months(from: NaiveDate, to: NaiveDate) -> Option<i64> {
     found.map(i64::from)
 }
 
+/// What the catalog says of a line's price.
+fn told<'a>(w: &'a World, line: &Line) -> Option<&'a Price> {
+    w.catalog.iter().find(|p| p.owner == line.owner && Some(&p.id) == line.price.as_ref())
+}
+
 fn charges(w: &World) -> Vec<Charge<'_>> {
     let mut charges = Vec::new();
     for line in w.lines.iter().filter(|l| l.kind == "recurring" && l.end > l.start && !l.deleted) {
+        let price = told(w, line);
+        if price.is_some_and(|p| p.metered || p.kind == "charge") {
+            continue;
+        }
         let note = w.notes.iter().find(|n| line.note && n.owner == line.owner && n.id == line.parent);
         let id = note.map_or(&line.parent, |n| &n.invoice);
         let invoice = w.invoices.iter().find(|i| i.owner == line.owner && i.id == *id).unwrap();
@@ -223,15 +234,15 @@ fn charges(w: &World) -> Vec<Charge<'_>> {
             net: if line.note { -line.net } else { line.net },
             invoice,
             subscription,
+            interval: price.and_then(|p| p.interval).or(subscription.map(|s| (s.unit, s.count))),
         });
     }
     charges
 }
 
-/// The price's interval in months: the longest whole period billed, else the subscription's.
+/// The price's interval in months: the longest whole period billed, else the catalog's, else the subscription's.
 fn interval_months(charges: &[Charge], c: &Charge) -> Option<i64> {
-    let s = c.subscription;
-    if s.is_some_and(|s| ["week", "day"].contains(&s.unit)) {
+    if c.interval.is_some_and(|(unit, _)| ["week", "day"].contains(&unit)) {
         return None;
     }
     let same =
@@ -241,7 +252,7 @@ fn interval_months(charges: &[Charge], c: &Charge) -> Option<i64> {
         plain.then(|| whole_months(o.line.start, o.line.end)).flatten()
     };
     let billed = charges.iter().filter(same).filter_map(whole).max();
-    billed.or(s.map(|s| s.count * if s.unit == "year" { 12 } else { 1 }))
+    billed.or(c.interval.map(|(unit, count)| count * if unit == "year" { 12 } else { 1 }))
 }
 
 /// MRR of a charge while it runs: `net * n / d`, rounded half away from zero at 8 digits.
@@ -250,12 +261,12 @@ fn rate(charges: &[Charge], c: &Charge) -> Money {
     let days = span(from, to);
     let whole = whole_months(from, to);
     let may_be_part = c.line.proration != Some(false);
-    let (n, d) = match c.subscription.filter(|s| ["week", "day"].contains(&s.unit)) {
+    let (n, d) = match c.interval.filter(|(unit, _)| ["week", "day"].contains(unit)) {
         // A full interval of k weeks is 12/52 * k months.
-        Some(s) if s.unit == "week" && days == 7 * s.count => (52, 12 * s.count),
-        Some(s) if s.unit == "week" && days < 7 * s.count && may_be_part => (7 * 52, 12 * days),
-        Some(s) if s.unit == "day" && days == s.count => (365, 12 * s.count),
-        Some(s) if s.unit == "day" && days < s.count && may_be_part => (365, 12 * days),
+        Some(("week", count)) if days == 7 * count => (52, 12 * count),
+        Some(("week", count)) if days < 7 * count && may_be_part => (7 * 52, 12 * days),
+        Some(("day", count)) if days == count => (365, 12 * count),
+        Some(("day", count)) if days < count && may_be_part => (365, 12 * days),
         _ => {
             let part = interval_months(charges, c).filter(|m| may_be_part && whole.is_none_or(|n| n < *m));
             let start = |m: i64| to.checked_sub_months(Months::new(m as u32)).unwrap();

@@ -275,6 +275,7 @@ fn one_invoice_with_partial_payment_tax_discount_and_credit_by_eye() {
         ("discount_amount", "10"),
         ("tax_amount", "17.1"),
         ("tax_rate", "19"),
+        ("tax_rate_id", "MwSt"),
         ("net_amount", "90"),
         ("line_total", "107.1"),
         ("currency", "EUR"),

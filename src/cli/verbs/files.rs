@@ -1,7 +1,11 @@
 //! `schema`, `connectors`, `completions`: what needs no destination and no provider.
 use super::Scene;
 use crate::{
-    app::{self, schema::Dictionary},
+    app::{
+        self,
+        promises::{self, CELLS},
+        schema::Dictionary,
+    },
     cli::{
         args::{self, Connectors, Output, SchemaArgs},
         exit::Exit,
@@ -57,25 +61,33 @@ pub(super) fn connectors(scene: &Scene<'_>, asked: &Connectors) -> Result<Exit> 
                 .for_each(|i| inputs.row(vec![i.name.clone(), i.kind.clone(), i.meaning.clone()]));
             scene.out.table(&inputs)?;
             scene.out.data("\n")?;
-            let mut streams = Table::new()
-                .text("stream")
-                .text("how changes are found")
-                .text("deletes")
-                .text("pages")
-                .text("by id")
-                .leaves(1)
-                .text("tables");
-            for s in &shown.streams {
-                streams.row(vec![
-                    s.stream.clone(),
-                    s.changes.clone(),
-                    s.deletes.clone(),
-                    s.pages.clone(),
-                    if s.single { "yes" } else { "no" }.to_owned(),
-                    s.tables.join(", "),
-                ]);
+            let told: Vec<&str> = CELLS.into_iter().chain(["tables"]).collect();
+            let wide = told.iter().map(|name| name.len()).max().unwrap_or_default();
+            for (names, cells) in promises::groups(&shown.streams) {
+                scene.out.data(&format!("{}\n", scene.out.data.bold(&names.join(", "))))?;
+                let fed = shown.streams.iter().filter(|s| names.contains(&s.stream.as_str()));
+                let tables: Vec<&str> = fed.flat_map(|s| s.tables.iter().map(String::as_str)).collect();
+                let tables = tables.join(", ");
+                for (name, cell) in told.iter().zip(cells.into_iter().chain([tables.as_str()])) {
+                    scene.out.data(&format!("  {name:wide$}  {}\n", cell.replace('`', "")))?;
+                }
+                scene.out.data("\n")?;
             }
-            scene.out.table(&streams)?;
+            let single = shown.streams.iter().filter(|s| s.single).map(|s| s.stream.as_str());
+            let single: Vec<&str> = single.collect();
+            if !single.is_empty() {
+                scene.out.data(&format!("Read by id too (backfill --ids): {}\n\n", single.join(", ")))?;
+            }
+            scene
+                .out
+                .data("Columns that the provider does not give are NULL; a view v_TABLE may know more:\n")?;
+            for missing in &shown.not_given {
+                let view = match missing.in_view.as_slice() {
+                    [] => String::new(),
+                    known => format!(" (v_{} has {})", missing.table, known.join(", ")),
+                };
+                scene.out.data(&format!("  {}: {}{view}\n", missing.table, missing.columns.join(", ")))?;
+            }
         }
         Connectors::Lint { paths } => {
             let checked = app::connectors::lint(&scene.global.dir, paths)?;

@@ -2,7 +2,9 @@
 use super::{Context, argument, element_field, misuse, refuse, texts};
 use crate::normalize::exact;
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, StructArray, UInt32Array},
+    array::{
+        Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, StringArray, StructArray, UInt32Array,
+    },
     compute::{cast, take},
     datatypes::{DataType, Decimal128Type, Field, Fields, Int64Type},
 };
@@ -186,4 +188,24 @@ pub(super) fn any(_: &Context, arguments: &[ArrayRef]) -> Result<ArrayRef> {
             .then(|| span(list, i).any(|j| values.is_valid(j) && values.value(j) == wanted.value(i)))
     };
     Ok(Arc::new((0..list.len()).map(hit).collect::<BooleanArray>()))
+}
+
+pub(super) fn only_type(arguments: &[DataType]) -> Result<DataType> {
+    let [list, _, _, _] = arguments else { return misuse("takes (list, field name, field name, text)") };
+    element(list).map(|_| DataType::Utf8)
+}
+
+/// What a field says, as text, in all elements whose other field is that text; NULL when they disagree or say nothing.
+pub(super) fn only(_: &Context, arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let (list, column) = (list(arguments)?, cast(&field(arguments, 1)?, &DataType::Utf8)?);
+    let by = cast(&field(arguments, 2)?, &DataType::Utf8)?;
+    let (said, by, wanted) = (column.as_string::<i32>(), by.as_string::<i32>(), texts(arguments, 3)?);
+    let one = |i: usize| {
+        let meant = span(list, i)
+            .filter(|j| by.is_valid(*j) && wanted.is_valid(i) && by.value(*j) == wanted.value(i));
+        let mut values = meant.filter(|j| said.is_valid(*j)).map(|j| said.value(j));
+        let first = values.next()?;
+        values.all(|value| value == first).then_some(first)
+    };
+    Ok(Arc::new((0..list.len()).map(one).collect::<StringArray>()))
 }

@@ -95,6 +95,7 @@ const TABLE: &[(&str, TypeOf, Body)] = &[
     ("list_min", list::extreme_type, list::min),
     ("list_max", list::extreme_type, list::max),
     ("list_any", list::any_type, list::any),
+    ("list_only", list::only_type, list::only),
     ("list_json", json::text_type, json::list_json),
     ("json_pick", json::text_type, json::pick),
     ("json_text", json::text_type, json::text),

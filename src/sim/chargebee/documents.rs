@@ -1,5 +1,8 @@
 //! What does Chargebee show of an invoice and of a credit note?
-use super::pen::{Pen, custom};
+use super::{
+    ProductCatalog,
+    pen::{Pen, custom},
+};
 use crate::sim::{
     json::Object,
     money::Currency,
@@ -12,15 +15,17 @@ use crate::sim::{
     },
 };
 
-/// What line of a document belongs to.
+/// What lines of a document belong to.
 #[derive(Clone, Copy)]
-pub(super) struct Owner {
+pub(super) struct Owner<'a> {
     pub(super) customer: At<Customer>,
     pub(super) subscription: Option<At<Subscription>>,
+    /// The plan among the document's lines.
+    pub(super) plan: Option<&'a str>,
 }
 
 impl Pen<'_> {
-    pub(super) fn line(self, owner: Owner, line: &Line, currency: Currency) -> String {
+    pub(super) fn line(self, owner: Owner<'_>, line: &Line, currency: Currency) -> String {
         let mut o = self.object();
         o.put("id", &line.id).put("date_from", line.from).put("date_to", line.to);
         o.put("unit_amount", line.unit.rounded(currency.exponent()))
@@ -36,7 +41,8 @@ impl Pen<'_> {
         }
         o.put("discount_amount", line.discount).put("item_level_discount_amount", line.item_discount);
         o.put("description", &line.description).put("entity_description", &line.name);
-        o.put("entity_type", entity_type(line.entity)).opt("entity_id", line.price_id.as_ref());
+        let (kind, id) = self.entity(line, owner.plan);
+        o.put("entity_type", kind).opt("entity_id", id);
         o.opt("proration_mode", line.prorated.then_some("partial_term"));
         o.opt("reference_line_item_id", line.reference.as_ref());
         o.opt("tax_exempt_reason", line.tax_rate.is_none().then_some("tax_not_configured"));
@@ -47,8 +53,22 @@ impl Pen<'_> {
         o.end()
     }
 
+    /// What a line bills, as `entity_type` and `entity_id`. In catalog 1.0 the fee at the start is the plan's own.
+    pub(super) fn entity<'a>(self, line: &'a Line, plan: Option<&'a str>) -> (&'static str, Option<&'a str>) {
+        let own = line.price_id.as_deref();
+        let Entity::Price(item) = line.entity else { return ("adhoc", own) };
+        match (self.catalog, item.kind(), plan) {
+            (ProductCatalog::V2, ItemKind::Plan, _) => ("plan_item_price", own),
+            (ProductCatalog::V2, ItemKind::Addon, _) => ("addon_item_price", own),
+            (ProductCatalog::V2, ItemKind::Charge, _) => ("charge_item_price", own),
+            (ProductCatalog::V1, ItemKind::Plan, _) => ("plan", own),
+            (ProductCatalog::V1, ItemKind::Charge, Some(plan)) => ("plan_setup", Some(plan)),
+            (ProductCatalog::V1, ItemKind::Addon | ItemKind::Charge, _) => ("addon", own),
+        }
+    }
+
     /// As many lines as are shown, and where the next one begins.
-    fn line_items(self, o: &mut Object, owner: Owner, lines: &[Line], currency: Currency) {
+    fn line_items(self, o: &mut Object, owner: Owner<'_>, lines: &[Line], currency: Currency) {
         let (first, most) = self.lines;
         let shown = lines.iter().skip(first).take(most);
         let next = first.saturating_add(most);
@@ -56,7 +76,7 @@ impl Pen<'_> {
         o.opt("line_items_next_offset", (next < lines.len()).then(|| next.to_string()));
     }
 
-    fn line_taxes(self, taxes: &[LineTax]) -> impl Iterator<Item = String> {
+    pub(super) fn line_taxes(self, taxes: &[LineTax]) -> impl Iterator<Item = String> {
         taxes.iter().map(move |tax| {
             let mut o = self.object();
             o.put("line_item_id", &tax.line)
@@ -82,7 +102,8 @@ impl Pen<'_> {
 
     pub(super) fn invoice(self, at: At<Invoice>) -> String {
         let row = &self.world.invoices[at];
-        let owner = Owner { customer: row.customer, subscription: row.subscription };
+        let plan = Line::plan(&row.lines);
+        let owner = Owner { customer: row.customer, subscription: row.subscription, plan };
         let mut o = self.object();
         o.put("id", &row.id).put("customer_id", &self.world.customers[row.customer].id);
         o.opt("subscription_id", row.subscription.map(|s| &self.world.subscriptions[s].id));
@@ -235,7 +256,8 @@ impl Pen<'_> {
     pub(super) fn credit_note(self, at: At<CreditNote>) -> String {
         let row = &self.world.notes[at];
         let world = self.world;
-        let owner = Owner { customer: row.customer, subscription: row.subscription };
+        let plan = Line::plan(&row.lines);
+        let owner = Owner { customer: row.customer, subscription: row.subscription, plan };
         let mut o = self.object();
         o.put("id", &row.id).put("customer_id", &world.customers[row.customer].id);
         o.opt("subscription_id", row.subscription.map(|s| &world.subscriptions[s].id));
@@ -283,17 +305,6 @@ impl Pen<'_> {
         custom(&mut o, &row.id);
         o.put("object", "credit_note");
         o.end()
-    }
-}
-
-pub(super) fn entity_type(entity: Entity) -> &'static str {
-    match entity {
-        Entity::Adhoc => "adhoc",
-        Entity::Price(item) => match item.kind() {
-            ItemKind::Plan => "plan_item_price",
-            ItemKind::Addon => "addon_item_price",
-            ItemKind::Charge => "charge_item_price",
-        },
     }
 }
 

@@ -39,6 +39,11 @@ pub(in crate::sim) fn source(happening: &Happening) -> &'static str {
     }
 }
 
+/// Who was at work when a key was used in another's name.
+pub(in crate::sim) fn origin(number: usize, source: &str) -> Option<&'static str> {
+    (source == "api" && number.is_multiple_of(7)).then_some("ops@example.com")
+}
+
 /// The event's type; None when the catalog has no word for it.
 pub(in crate::sim) fn kind(world: &World, happening: &Happening, catalog: ProductCatalog) -> Option<String> {
     let what = happening.what;
@@ -69,6 +74,7 @@ pub(in crate::sim) fn kind(world: &World, happening: &Happening, catalog: Produc
             (TransactionKind::Payment, _) => "payment_initiated".into(),
             (TransactionKind::Refund, _) => "payment_refunded".into(),
             (TransactionKind::Authorization, _) => "authorization_succeeded".into(),
+            (TransactionKind::Reversal, _) => "transaction_created".into(),
         },
         (row, _) => format!("{}_{}", row.resource().singular(), plain("updated")),
     })
@@ -85,7 +91,7 @@ impl Happening {
 
 /// The event's content: JSON text.
 pub(in crate::sim) fn content(world: &World, happening: &Happening, catalog: ProductCatalog) -> String {
-    let pen = Pen { world, additions: false, lines: (0, usize::MAX) };
+    let pen = Pen { world, additions: false, lines: (0, usize::MAX), catalog };
     let mut o = Object::new();
     match &happening.subject {
         Subject::Ware(ware, _) => {
@@ -151,6 +157,7 @@ pub(super) fn event(world: &World, number: usize, happening: &Happening, catalog
     let source = source(happening);
     o.put("id", id(number)).put("occurred_at", happening.at).put("source", source);
     o.opt("user", (source == "api").then_some("full_access_key_v1")).put("object", "event");
+    o.opt("origin_user", origin(number, source));
     o.put("api_version", "v2").raw("content", &content(world, happening, catalog));
     o.opt("event_type", kind(world, happening, catalog)).put("webhook_status", "not_configured");
     o.list("webhooks", []);

@@ -1,10 +1,11 @@
 //! What would Chargebee (API v2) answer? Lists, single rows, errors, the log, either catalog. Read only.
 //!
-//! Faithful in paths, envelopes, paging, filters and error bodies. Absent: writes, and what catalog 1.0 calls the
-//! parts of subscriptions and documents.
+//! Faithful in paths, envelopes, paging, filters and error bodies. Absent: writes.
 mod documents;
+mod length;
 pub(in crate::sim) mod log;
 mod pages;
+mod parts;
 mod pen;
 mod query;
 mod shelf;
@@ -115,10 +116,14 @@ impl Chargebee {
     }
     pub(super) fn set_catalog(&mut self, catalog: ProductCatalog) {
         self.catalog = catalog;
+        self.forget_bodies();
     }
     /// From now on lists deviate in this way only; bodies are written anew.
     pub(super) fn set_quirks(&mut self, quirks: Quirks) {
         self.quirks = quirks;
+        self.forget_bodies();
+    }
+    fn forget_bodies(&mut self) {
         for shelf in self.shelves.values_mut() {
             for number in shelf.numbers() {
                 if let Some(entry) = shelf.entry_mut(number) {
@@ -161,7 +166,7 @@ impl Chargebee {
     /// A row as one member of a list: `{"customer":{..},"card":{..}}`.
     fn element(&mut self, world: &World, row: Row) -> &str {
         let quirks = &self.quirks;
-        let pen = Pen { world, additions: quirks.additions, lines: quirks.lines() };
+        let pen = Pen { world, additions: quirks.additions, lines: quirks.lines(), catalog: self.catalog };
         let broken = quirks.is_broken(row);
         match self.shelf(row.resource()).entry_mut(row.number()) {
             Some(Entry { element, .. }) => element.get_or_insert_with(|| wrap(pen, row, broken)),
@@ -217,7 +222,7 @@ impl Chargebee {
                 return error(400, "param_wrong_value", kind, &wrong.message, Some(&wrong.param));
             }
         };
-        let pen = Pen { world, additions: self.quirks.additions, lines };
+        let pen = Pen { world, additions: self.quirks.additions, lines, catalog: self.catalog };
         json(200, wrap(pen, row, self.quirks.is_broken(row)))
     }
 

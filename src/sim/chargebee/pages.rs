@@ -29,7 +29,12 @@ impl Chargebee {
         if let Some(row) = row.filter(there) {
             return self.retrieve(world, row, query);
         }
-        let pen = Pen { world, additions: self.quirks.additions, lines: self.quirks.lines() };
+        let pen = Pen {
+            world,
+            additions: self.quirks.additions,
+            lines: self.quirks.lines(),
+            catalog: self.catalog,
+        };
         let ware = Range::named(name).and_then(|range| Some((range, wares::find(world, range, id)?.0)));
         let number =
             id.strip_prefix("ev_").filter(|_| name == "events").and_then(|n| n.parse::<usize>().ok());
@@ -60,7 +65,12 @@ impl Chargebee {
             None => log::page(world, self.told, self.catalog, query, repeat)
                 .map(|(rows, next)| (rows.iter().map(|e| wrapped("event", e)).collect::<Vec<_>>(), next)),
             Some(range) => {
-                let pen = Pen { world, additions: self.quirks.additions, lines: self.quirks.lines() };
+                let pen = Pen {
+                    world,
+                    additions: self.quirks.additions,
+                    lines: self.quirks.lines(),
+                    catalog: self.catalog,
+                };
                 self.counter.page(range, query, repeat).map(|(rows, next)| {
                     (rows.iter().map(|w| wrapped(range.singular, &pen.ware(w, range))).collect(), next)
                 })

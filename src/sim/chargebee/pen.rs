@@ -1,15 +1,14 @@
 //! What does Chargebee show of a customer, a subscription, a transaction? (Documents: `documents`.)
 //!
 //! Optional fields are left out when there is no value; amounts are minor units, times seconds.
+use super::ProductCatalog;
 use crate::sim::{
     json::{Object, text},
-    money::Dec,
     world::{
         World,
-        catalog::ItemKind,
         model::{
             Customer, NoteStatus, Row, Stamp, Subscription, SubscriptionStatus, Transaction, TransactionKind,
-            TransactionStatus, custom_of, meta_of,
+            TransactionStatus, custom_of, entity_of, meta_of, net_terms_of,
         },
         table::At,
     },
@@ -23,6 +22,8 @@ pub(super) struct Pen<'a> {
     pub(super) additions: bool,
     /// Lines of a document: the first shown, and how many at most.
     pub(super) lines: (usize, usize),
+    /// Whose words are used.
+    pub(super) catalog: ProductCatalog,
 }
 
 /// Custom fields of a row other than a customer.
@@ -85,7 +86,7 @@ impl Pen<'_> {
         let mut o = self.object();
         o.put("id", &row.id).put("first_name", &row.first_name).put("last_name", &row.last_name);
         o.put("email", &row.email).opt("phone", row.phone.as_ref()).opt("company", row.company.as_ref());
-        o.opt("vat_number", row.vat_number.as_ref());
+        o.opt("vat_number", row.vat_number.as_ref()).opt("business_entity_id", entity_of(&row.id));
         o.put("auto_collection", if row.auto_collection { "on" } else { "off" });
         o.put("net_term_days", row.net_terms)
             .put("allow_direct_debit", false)
@@ -185,6 +186,7 @@ impl Pen<'_> {
         o.opt("cancel_reason", row.cancel_reason).opt("cancel_reason_code", row.cancel_reason_code);
         o.opt("cancel_schedule_created_at", row.cancel_scheduled_at);
         o.put("auto_collection", if customer.auto_collection { "on" } else { "off" });
+        o.opt("net_term_days", net_terms_of(&row.id));
         self.stamp(&mut o, row.stamp);
         o.put("has_scheduled_changes", row.status == SubscriptionStatus::NonRenewing);
         o.put("has_scheduled_advance_invoices", false).put("channel", "web");
@@ -193,7 +195,10 @@ impl Pen<'_> {
             .put("total_dues", row.total_dues);
         o.put("mrr", row.mrr).raw("exchange_rate", &row.currency.base_rate().float_text());
         o.put("base_currency_code", "USD").put("currency_code", row.currency.code());
-        o.list("subscription_items", self.items(row));
+        match self.catalog {
+            ProductCatalog::V2 => drop(o.list("subscription_items", self.items(row))),
+            ProductCatalog::V1 => self.plan_and_addons(&mut o, row),
+        }
         o.some(
             "coupons",
             row.coupons.iter().map(|c| {
@@ -226,27 +231,6 @@ impl Pen<'_> {
         custom(&mut o, &row.id);
         o.put("decommissioned", false).put("object", "subscription");
         o.end()
-    }
-
-    fn items(self, row: &Subscription) -> impl Iterator<Item = String> {
-        row.items.iter().map(move |i| {
-            let exponent = row.currency.exponent();
-            let mut item = self.object();
-            item.put("item_price_id", &i.price_id).put("item_type", i.item.kind().word());
-            item.put("quantity", i.quantity.rounded(0));
-            if i.item.is_decimal(row.currency) {
-                item.put("quantity_in_decimal", i.quantity.to_string());
-                item.put("unit_price_in_decimal", i.unit.to_string());
-                item.put("amount_in_decimal", Dec::minor(i.amount, row.currency).to_string());
-            }
-            item.put("unit_price", i.unit.rounded(exponent)).put("amount", i.amount);
-            item.put("free_quantity", 0);
-            if i.item.kind() == ItemKind::Addon {
-                item.opt("trial_end", row.trial.map(|t| t.1));
-            }
-            item.put("object", "subscription_item");
-            item.end()
-        })
     }
 
     fn manual_discounts(self, row: &Subscription) -> impl Iterator<Item = String> {
@@ -291,9 +275,10 @@ impl Pen<'_> {
         }
         let payment = row.kind == TransactionKind::Payment;
         o.opt("amount_unused", payment.then_some(row.unused));
-        if let Some(refunded) = row.refund_of {
-            let id = &self.world.transactions[refunded].id;
-            o.put("refunded_txn_id", id).put("reference_transaction_id", id);
+        if let Some(other) = row.refund_of {
+            let id = &self.world.transactions[other].id;
+            let refund = row.kind == TransactionKind::Refund;
+            o.opt("refunded_txn_id", refund.then_some(id)).put("reference_transaction_id", id);
         }
         o.put("currency_code", row.currency.code()).put("base_currency_code", "USD");
         if payment {

@@ -1,14 +1,11 @@
 //! What does Chargebee show of the smaller resources? Payment sources, orders, quotes, usages, virtual accounts, hosted
 //! pages, promotional credits, comments, unbilled charges, gifts.
-use super::{
-    documents::{Owner, entity_type},
-    pen::Pen,
-};
+use super::{ProductCatalog, documents::Owner, pen::Pen};
 use crate::sim::{
     json::Object,
     money::Dec,
     world::{
-        model::{Row, Stamp, Subscription},
+        model::{Line, Row, Stamp, Subscription, entity_of, rare},
         side::{
             Body, Comment, Gift, HostedPage, Means, Movement, Order, PaymentSource, Quote, Side,
             UnbilledCharge, Usage, VirtualAccount,
@@ -16,6 +13,8 @@ use crate::sim::{
         table::At,
     },
 };
+
+const YEAR: i64 = 365 * 86_400;
 
 impl<'a> Pen<'a> {
     pub(super) fn side(self, at: At<Side>) -> String {
@@ -75,7 +74,8 @@ impl<'a> Pen<'a> {
         };
         o.put("customer_id", self.customer_id(row)).put("type", kind).put("reference_id", &body.reference);
         o.put("status", body.status).put("gateway", body.gateway).put("gateway_account_id", "gw_sim0001");
-        o.put("created_at", row.created_at);
+        o.opt("business_entity_id", entity_of(&row.id)).put("created_at", row.created_at);
+        o.opt("issuing_country", matches!(body.means, Means::Card { .. }).then_some("US"));
         self.stamp(o, row.stamp);
         let mut means = self.object();
         match &body.means {
@@ -105,6 +105,7 @@ impl<'a> Pen<'a> {
         let invoice = &self.world.invoices[body.invoice];
         let (sub_total, discount, tax, total) = body.totals();
         let paid = if body.paid { total } else { 0 };
+        let plan = Line::plan(body.lines.iter().map(|l| &l.line));
         o.put("document_number", format!("O-{}", row.id)).put("invoice_id", &invoice.id);
         o.opt("subscription_id", invoice.subscription.map(|s| self.subscription_id(s)));
         o.put("customer_id", self.customer_id(row)).put("status", body.status);
@@ -115,6 +116,7 @@ impl<'a> Pen<'a> {
         o.opt("delivered_at", body.delivered_at).opt("cancelled_at", body.cancelled_at);
         o.put("sub_total", sub_total).put("discount", discount).put("tax", tax).put("total", total);
         o.put("amount_paid", paid).put("amount_adjusted", 0).put("currency_code", body.currency.code());
+        o.opt("business_entity_id", entity_of(&row.id));
         o.put("created_at", row.created_at).put("is_resent", false);
         self.stamp(o, row.stamp);
         o.list(
@@ -129,7 +131,8 @@ impl<'a> Pen<'a> {
                 line.put("amount_adjusted", 0).put("discount_amount", l.discount);
                 line.put("item_level_discount_amount", l.item_discount).put("is_shippable", true);
                 line.put("sku", format!("SKU-{id}")).put("status", "queued");
-                line.put("entity_type", entity_type(l.entity)).opt("entity_id", l.price_id.as_ref());
+                let (kind, entity) = self.entity(l, plan);
+                line.put("entity_type", kind).opt("entity_id", entity);
                 line.put("object", "order_line_item");
                 line.end()
             }),
@@ -137,7 +140,8 @@ impl<'a> Pen<'a> {
     }
 
     fn quote(self, o: &mut Object, row: &Side, body: &Quote) {
-        let owner = Owner { customer: row.customer, subscription: body.subscription };
+        let plan = Line::plan(&body.lines);
+        let owner = Owner { customer: row.customer, subscription: body.subscription, plan };
         o.put("name", format!("Offer {}", row.id)).put("customer_id", self.customer_id(row));
         o.opt("subscription_id", body.subscription.map(|s| self.subscription_id(s)));
         o.opt("invoice_id", body.invoice.map(|i| &self.world.invoices[i].id));
@@ -146,6 +150,12 @@ impl<'a> Pen<'a> {
             .put("date", row.created_at)
             .put("valid_till", body.valid_till);
         o.put("sub_total", body.total()).put("total", body.total()).put("amount_due", body.total());
+        o.put("credits_applied", 0).put("amount_paid", 0).opt("business_entity_id", entity_of(&row.id));
+        o.opt("po_number", rare(&row.id, 3).then(|| format!("PO-{}", row.id)));
+        if rare(&row.id, 2) {
+            o.put("contract_term_start", row.created_at).put("contract_term_end", row.created_at + YEAR);
+        }
+        o.some("line_item_taxes", self.line_taxes(&body.line_taxes()).collect::<Vec<_>>());
         o.put("version", body.revision).put("currency_code", body.currency.code());
         self.stamp(o, row.stamp);
         o.list("line_items", body.lines.iter().map(|l| self.line(owner, l, body.currency)));
@@ -159,6 +169,8 @@ impl<'a> Pen<'a> {
         o.put("item_price_id", &body.price_id)
             .put("quantity", body.quantity.to_string())
             .put("source", "api");
+        o.opt("invoice_id", body.billed.as_ref().map(|(at, _)| &self.world.invoices[*at].id));
+        o.opt("line_item_id", body.billed.as_ref().map(|(_, line)| line));
         o.opt("note", body.note.as_ref()).put("created_at", row.created_at);
         self.version(o, row.stamp);
     }
@@ -176,6 +188,7 @@ impl<'a> Pen<'a> {
     fn hosted_page(self, o: &mut Object, row: &Side, body: &HostedPage) {
         o.put("type", body.kind).put("url", format!("https://acme-test.chargebee.com/pages/v4/{}", row.id));
         o.put("state", body.state).opt("pass_thru_content", body.pass_thru.as_ref());
+        o.opt("business_entity_id", entity_of(&row.id));
         o.put("created_at", row.created_at).put("expires_at", body.expires_at);
         self.version(o, row.stamp);
         let mut content = self.object();
@@ -183,6 +196,13 @@ impl<'a> Pen<'a> {
             let mut customer = self.object();
             customer.put("id", self.customer_id(row)).put("object", "customer");
             content.raw("customer", &customer.end());
+            let subscription = body.subscription.map(|at| ("subscription", self.subscription_id(at)));
+            let invoice = body.invoice.map(|at| ("invoice", self.world.invoices[at].id.as_str()));
+            for (name, id) in [subscription, invoice].into_iter().flatten() {
+                let mut bought = self.object();
+                bought.put("id", id).put("object", name);
+                content.raw(name, &bought.end());
+            }
         }
         o.raw("content", &content.end());
     }
@@ -193,6 +213,7 @@ impl<'a> Pen<'a> {
             .put("amount", body.amount.abs());
         o.put("currency_code", body.currency.code()).put("description", &body.description);
         o.put("credit_type", body.credit_type).opt("reference", body.reference.as_ref());
+        o.opt("done_by", rare(&row.id, 3).then_some("ops@example.com"));
         o.put("closing_balance", body.closing).put("created_at", row.created_at);
     }
 
@@ -213,7 +234,10 @@ impl<'a> Pen<'a> {
         o.put("amount_in_decimal", Dec::minor(body.amount, body.currency).to_string())
             .put("discount_amount", 0);
         o.put("description", body.name)
-            .put("entity_type", "charge_item_price")
+            .put(
+                "entity_type",
+                if self.catalog == ProductCatalog::V1 { "addon" } else { "charge_item_price" },
+            )
             .put("entity_id", &body.price_id);
         o.put("is_voided", body.voided_at.is_some()).opt("voided_at", body.voided_at);
         o.put("is_advance_charge", false).put("created_at", row.created_at);
@@ -222,10 +246,11 @@ impl<'a> Pen<'a> {
 
     fn gift(self, o: &mut Object, row: &Side, body: &Gift) {
         o.put("status", body.status).put("auto_claim", false).put("no_expiry", false);
-        o.put("claim_expiry_date", body.expires_at);
+        o.put("scheduled_at", row.created_at).put("claim_expiry_date", body.expires_at);
         self.version(o, row.stamp);
         let (mut gifter, mut receiver) = (self.object(), self.object());
         gifter.put("customer_id", self.customer_id(row)).put("signature", "From me").put("object", "gifter");
+        gifter.opt("invoice_id", body.invoice.map(|at| &self.world.invoices[at].id));
         receiver.opt("customer_id", (body.status == "claimed").then(|| self.customer_id(row)));
         receiver.put("subscription_id", self.subscription_id(body.subscription)).put("email", &body.email);
         receiver.put("object", "gift_receiver");

@@ -1,7 +1,7 @@
 //! What does Chargebee show of its catalog? Families, items, prices and coupons (2.0), or plans, addons and coupons
 //! (1.0), where every price is a plan or an addon of its own. Deleted ones leave the lists; the log tells of them.
 use super::{
-    ProductCatalog,
+    ProductCatalog, length,
     pen::Pen,
     wish::{Rules, Wish},
 };
@@ -10,7 +10,7 @@ use crate::sim::{
     money::{Currency, Dec},
     world::{
         World,
-        catalog::{ItemKind, Period},
+        catalog::{Item, ItemKind, Period},
         log::Subject,
         table::At,
         ware::{Details, Pricing, Tier, Ware, WareKind},
@@ -152,11 +152,21 @@ impl Pen<'_> {
         match &ware.details {
             Details::Family { description } => {
                 o.opt("description", description.as_ref());
+                length::family(&mut o, ware);
             }
-            Details::Item { .. } => item(&mut o, ware),
-            Details::Price { .. } if range.plans.is_some() => plan_or_addon(&mut o, ware),
-            Details::Price { .. } => price(&mut o, ware),
-            Details::Coupon { .. } => coupon(&mut o, ware),
+            Details::Item { .. } => {
+                item(&mut o, ware);
+                length::item(&mut o, ware);
+            }
+            Details::Price { .. } if range.plans.is_some() => {
+                plan_or_addon(&mut o, ware);
+                length::plan_or_addon(&mut o, ware);
+            }
+            Details::Price { .. } => {
+                price(&mut o, ware);
+                length::price(&mut o, ware);
+            }
+            Details::Coupon { .. } => coupon(&mut o, ware, self.catalog),
         }
         self.stamp(&mut o, ware.stamp);
         o.put("object", range.singular);
@@ -197,7 +207,9 @@ fn item(o: &mut Object, ware: &Ware) {
     o.put("enabled_in_portal", *kind == ItemKind::Plan).put("metered", metered).opt("unit", *unit);
     o.opt("usage_calculation", metered.then_some("sum_of_usages"));
     o.opt("included_in_mrr", (*kind != ItemKind::Plan).then_some(*kind == ItemKind::Addon));
-    o.opt("item_applicability", (*kind == ItemKind::Plan).then_some("all"));
+    let basic = ware.id == Item::Basic.slug();
+    let applies = if basic { "restricted" } else { "all" };
+    o.opt("item_applicability", (*kind == ItemKind::Plan).then_some(applies));
     if let Some(meta) = meta {
         o.raw("metadata", meta);
     }
@@ -214,6 +226,8 @@ fn plan_or_addon(o: &mut Object, ware: &Ware) {
     amounts(o, pricing, *currency);
     if *kind == ItemKind::Plan {
         cycle(o, *period);
+        let setup = Item::Setup.unit_price(Period::Monthly, *currency);
+        o.put("setup_cost", setup.rounded(currency.exponent()));
         o.put("free_quantity", 0).put("addon_applicability", "all").put("giftable", false);
         if let Some(days) = trial_days {
             o.put("trial_period", days).put("trial_period_unit", "day");
@@ -232,27 +246,30 @@ fn plan_or_addon(o: &mut Object, ware: &Ware) {
     }
 }
 
-fn coupon(o: &mut Object, ware: &Ware) {
-    let Details::Coupon { percentage, amount, months, valid_till, max_redemptions, specific } = &ware.details
+fn coupon(o: &mut Object, ware: &Ware, catalog: ProductCatalog) {
+    let Details::Coupon { percentage, amount, months, valid_till, max_redemptions, .. } = &ware.details
     else {
         return;
     };
-    o.put("discount_type", if percentage.is_some() { "percentage" } else { "fixed_amount" });
+    o.put(
+        "discount_type",
+        match (percentage, amount) {
+            (Some(_), _) => "percentage",
+            (None, Some(_)) => "fixed_amount",
+            (None, None) => "offer_quantity",
+        },
+    );
     if let Some(percentage) = percentage {
         o.raw("discount_percentage", &percentage.float_text());
     }
     o.opt("discount_amount", amount.map(|(minor, _)| minor));
+    o.opt("discount_quantity", (percentage.is_none() && amount.is_none()).then_some(2));
     o.opt("currency_code", amount.map(|(_, currency)| currency.code()));
     o.put("duration_type", if months.is_some() { "limited_period" } else { "forever" });
     o.opt("period", *months).opt("period_unit", months.map(|_| "month")).opt("duration_month", *months);
     o.opt("valid_till", *valid_till).opt("max_redemptions", *max_redemptions).put("redemptions", 0);
-    o.put("apply_on", if *specific { "each_specified_item" } else { "invoice_amount" });
     o.put("included_in_mrr", percentage.is_some()).put("created_at", ware.created_at);
-    if *specific {
-        let constraint =
-            r#"{"item_type":"addon","constraint":"specific","item_price_ids":["seats-USD-Monthly"]}"#;
-        o.raw("item_constraints", &format!("[{constraint}]"));
-    }
+    length::coupon(o, ware, catalog);
 }
 
 fn cycle(o: &mut Object, period: Option<Period>) {

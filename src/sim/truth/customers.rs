@@ -1,7 +1,7 @@
 //! Chargebee customers.
 use super::{Cells, Truth, json_object, json_texts};
 use crate::sim::world::{
-    model::{Customer, Row},
+    model::{Customer, Row, entity_of},
     table::At,
 };
 
@@ -28,12 +28,14 @@ impl Truth<'_> {
         c.put("auto_collection", if row.auto_collection { "on" } else { "off" });
         c.put("payment_method_status", row.card_status);
         c.opt("parent_id", row.parent.map(|p| self.id(Row::Customer(p))));
+        c.opt("payer_id", row.parent.map(|p| self.id(Row::Customer(p))));
         c.opt("external_ref", json_object(&row.meta));
         c.opt("custom_fields", json_object(&row.custom));
         c.money("credit_promotional", row.promotional_credits, row.currency);
         c.money("credit_refundable", row.refundable_credits, row.currency);
         c.money("excess_payments", row.excess_payments, row.currency);
         c.money("unbilled_amount", self.world.unbilled(at), row.currency);
+        c.opt("business_entity_id", entity_of(&row.id));
         c.put("country", row.country.iso2);
         c.opt("state", row.country.state.map(|s| s.0));
         c.put("postcode", &row.postcode);

@@ -1,12 +1,13 @@
 //! Chargebee invoices and credit notes with their lines, discounts, taxes, allocations and refunds.
 use super::{Cells, Truth, json_object};
 use crate::sim::{
+    chargebee::ProductCatalog,
     money::Currency,
     world::{
         catalog::ItemKind,
         model::{
-            CreditNote, Entity, Invoice, InvoiceStatus, Line, PriceType, Row, Stamp, TransactionStatus,
-            custom_of,
+            CreditNote, Entity, Invoice, InvoiceStatus, Line, LineTax, PriceType, Row, Stamp,
+            TransactionStatus, custom_of,
         },
     },
 };
@@ -19,6 +20,7 @@ pub(super) struct Document<'a> {
     pub(super) currency: Currency,
     pub(super) price_type: PriceType,
     pub(super) subscription: Option<String>,
+    pub(super) taxes: &'a [LineTax],
     /// Its lines carry an exchange rate.
     pub(super) rated: bool,
 }
@@ -35,6 +37,7 @@ impl Truth<'_> {
                 currency: row.currency,
                 price_type: row.price_type,
                 subscription: row.subscription.map(|s| self.id(Row::Subscription(s))),
+                taxes: &row.line_taxes,
                 rated: true,
             };
             self.lines("invoice_line_items", &document, &row.lines);
@@ -102,6 +105,7 @@ impl Truth<'_> {
     }
 
     pub(super) fn lines(&mut self, entity: &str, document: &Document<'_>, lines: &[Line]) {
+        let plan = Line::plan(lines);
         for (n, line) in lines.iter().enumerate() {
             let currency = document.currency;
             let discount = line.discount + line.item_discount;
@@ -113,8 +117,9 @@ impl Truth<'_> {
             c.opt("subscription_id", document.subscription.as_ref());
             c.put("name", &line.name);
             c.put("description", &line.description);
-            c.opt("price_id", line.price_id.as_ref());
-            c.put("line_kind", kind(line));
+            let (column, id) = self.billed(line, plan);
+            c.opt(column, id);
+            c.put("line_kind", self.kind(line, plan));
             c.put("period_start", self.date(line.from));
             c.put("period_end", self.date(line.to));
             c.put("quantity", line.quantity);
@@ -123,6 +128,10 @@ impl Truth<'_> {
             c.money("discount_amount", discount, currency);
             c.money("tax_amount", line.tax, currency);
             c.opt("tax_rate", line.tax_rate);
+            let mut taxes = document.taxes.iter().filter(|t| t.line == line.id).map(|t| t.name);
+            if let (Some(name), None) = (taxes.next(), taxes.next()) {
+                c.put("tax_rate_id", name);
+            }
             c.money("net_amount", net, currency);
             c.money("line_total", net + line.tax, currency);
             c.opt("is_proration", line.prorated.then_some(true));
@@ -153,6 +162,8 @@ impl Truth<'_> {
             c.put("kind", "tax");
             c.money("amount", tax.amount, row.currency);
             c.put("name", tax.name);
+            c.opt("rate", row.line_taxes.iter().find(|t| t.name == tax.name).map(|t| t.rate));
+            c.put("jurisdiction", tax.name);
             self.add("invoice_taxes", c);
         }
     }
@@ -196,6 +207,7 @@ impl Truth<'_> {
                 currency: row.currency,
                 price_type: row.price_type,
                 subscription: row.subscription.map(|s| self.id(Row::Subscription(s))),
+                taxes: &row.line_taxes,
                 rated: true,
             };
             self.lines("credit_note_line_items", &document, &row.lines);
@@ -266,12 +278,30 @@ impl Truth<'_> {
     }
 }
 
-fn kind(line: &Line) -> &'static str {
-    match line.entity {
-        Entity::Adhoc => "one_off",
-        Entity::Price(item) => match item.kind() {
-            ItemKind::Plan | ItemKind::Addon => "recurring",
-            ItemKind::Charge => "one_off",
-        },
+impl Truth<'_> {
+    /// Where what a line bills stands, and its id. Without prices the fee at the start is the plan's.
+    pub(super) fn billed<'a>(
+        &self,
+        line: &'a Line,
+        plan: Option<&'a str>,
+    ) -> (&'static str, Option<&'a str>) {
+        let own = line.price_id.as_deref();
+        match self.catalog {
+            ProductCatalog::V2 => ("price_id", own),
+            ProductCatalog::V1 if is_charge(line) => ("item_id", plan.or(own)),
+            ProductCatalog::V1 => ("item_id", own),
+        }
     }
+
+    fn kind(&self, line: &Line, plan: Option<&str>) -> &'static str {
+        match line.entity {
+            Entity::Price(item) if item.kind() != ItemKind::Charge => "recurring",
+            Entity::Price(_) if self.catalog == ProductCatalog::V1 && plan.is_some() => "setup",
+            Entity::Price(_) | Entity::Adhoc => "one_off",
+        }
+    }
+}
+
+fn is_charge(line: &Line) -> bool {
+    matches!(line.entity, Entity::Price(item) if item.kind() == ItemKind::Charge)
 }

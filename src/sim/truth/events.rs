@@ -29,6 +29,7 @@ impl Truth<'_> {
             let source = log::source(happening);
             c.put("source", source);
             c.opt("user_name", (source == "api").then_some("full_access_key_v1"));
+            c.opt("origin_user_name", log::origin(number, source));
             c.put("api_version", "v2");
             self.concerned(&mut c, happening, catalog);
             c.put("content", whole);

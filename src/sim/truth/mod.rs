@@ -4,8 +4,8 @@
 //! `2024-01-31T10:00:00Z`, dates `2024-01-31`, JSON sorted and without spaces. Beside an entity's own columns every
 //! row has `version`, and `_deleted` = `true` when it is deleted.
 //!
-//! Decisions where the schema leaves a choice: `line_no` counts from 0; sums over absent lists are 0; `price_id` is
-//! the line's price, `item_id` stays NULL; `is_proration` is `true` when the provider says so, else NULL; notes spent
+//! Decisions where the schema leaves a choice: `line_no` counts from 0; sums over absent lists are 0; a line names its
+//! price, or its plan or addon as `item_id` where there are no prices; `is_proration` is `true` when the provider says so, else NULL; notes spent
 //! on invoices have no `payment_id`; a refund's `payment_id` is the refund transaction. Absent: whatever needs
 //! another stream or a row's past.
 mod billsby;
@@ -57,11 +57,11 @@ pub struct Facts {
 /// Every row that must be there once everything is read. A customer that Billsby no longer shows has `_deleted`;
 /// it is absent altogether when it was never read while it lived.
 pub fn expected(world: &World, provider: Provider, facts: &Facts) -> Tables {
-    let mut tables = Truth { world, zone: facts.time_zone, tables: Tables::new() };
+    let one = provider == Provider::ChargebeeCatalog1;
+    let catalog = if one { ProductCatalog::V1 } else { ProductCatalog::V2 };
+    let mut tables = Truth { world, zone: facts.time_zone, catalog, tables: Tables::new() };
     match provider {
         Provider::Chargebee | Provider::ChargebeeCatalog1 => {
-            let one = provider == Provider::ChargebeeCatalog1;
-            let catalog = if one { ProductCatalog::V1 } else { ProductCatalog::V2 };
             tables.catalog(catalog);
             tables.events(catalog);
             tables.customers();
@@ -124,6 +124,8 @@ pub fn facts(world: &World) -> BTreeMap<(&'static str, &'static str), Totals> {
 struct Truth<'a> {
     world: &'a World,
     zone: chrono_tz::Tz,
+    /// Of the site; without meaning for other providers.
+    catalog: ProductCatalog,
     tables: Tables,
 }
 

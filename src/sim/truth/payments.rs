@@ -8,6 +8,7 @@ pub(super) fn status(row: &Transaction) -> &'static str {
         (TransactionStatus::Success, TransactionKind::Payment) => "paid",
         (TransactionStatus::Success, TransactionKind::Refund) => "refunded",
         (TransactionStatus::Success, TransactionKind::Authorization) => "authorized",
+        (TransactionStatus::Success, TransactionKind::Reversal) => "failed",
         (TransactionStatus::InProgress, _) => "pending",
         (TransactionStatus::Failure | TransactionStatus::LateFailure, _) => "failed",
         (TransactionStatus::Voided, _) => "cancelled",
@@ -25,7 +26,8 @@ impl Truth<'_> {
         let mut c = Cells::new(&row.id, row.stamp);
         c.put("customer_id", self.id(Row::Customer(row.customer)));
         c.opt("subscription_id", row.subscription.map(|s| self.id(Row::Subscription(s))));
-        c.put("kind", row.kind.word());
+        let reversal = row.kind == TransactionKind::Reversal;
+        c.put("kind", if reversal { "reversal" } else { row.kind.word() });
         c.put("status", status(row));
         c.put("status_raw", row.status.word());
         c.money("amount", row.amount, currency);
@@ -48,7 +50,8 @@ impl Truth<'_> {
         if let [link] = row.invoices.as_slice() {
             c.put("invoice_id", self.id(Row::Invoice(link.invoice)));
         }
-        c.opt("refund_of", row.refund_of.map(|t| self.id(Row::Transaction(t))));
+        let of = row.refund_of.map(|t| self.id(Row::Transaction(t)));
+        c.opt(if reversal { "reversal_of" } else { "refund_of" }, of);
         c.opt("initiator", row.initiator);
         c.time("created_at", Some(row.date));
         c.time("updated_at", row.stamp.stamped.then_some(row.stamp.updated_at));

@@ -2,9 +2,10 @@
 //! comments, unbilled charges, gifts.
 use super::{Cells, Truth, documents::Document, json_object, json_text};
 use crate::sim::{
+    chargebee::ProductCatalog,
     money::Dec,
     world::{
-        model::{Row, Stamp},
+        model::{Line, Row, Stamp, entity_of, rare},
         side::{
             Body, Comment, Gift, HostedPage, Means, Movement, Order, PaymentSource, Quote, Side,
             UnbilledCharge, Usage, VirtualAccount,
@@ -55,6 +56,8 @@ impl Truth<'_> {
         c.put("gateway", body.gateway);
         c.put("gateway_account_id", "gw_sim0001");
         c.put("gateway_ref", &body.reference);
+        c.opt("business_entity_id", entity_of(&row.id));
+        c.opt("issuing_country", matches!(body.means, Means::Card { .. }).then_some("US"));
         match &body.means {
             Means::Card { last4, month, year } => {
                 c.put("kind", "card");
@@ -85,6 +88,7 @@ impl Truth<'_> {
         let (sub_total, discount, tax, total) = body.totals();
         let mut c = self.side(row);
         c.put("number", format!("O-{}", row.id));
+        c.opt("business_entity_id", entity_of(&row.id));
         c.put("invoice_id", &invoice.id);
         c.opt("subscription_id", invoice.subscription.map(|s| self.id(Row::Subscription(s))));
         Self::with_status(&mut c, row, body.status);
@@ -104,6 +108,7 @@ impl Truth<'_> {
         c.time("delivered_at", body.delivered_at);
         c.time("cancelled_at", body.cancelled_at);
         self.add("orders", c);
+        let plan = Line::plan(body.lines.iter().map(|l| &l.line));
         for (n, line) in body.lines.iter().enumerate() {
             let (l, currency) = (&line.line, body.currency);
             let mut c = Cells::new(&line.id, row.stamp);
@@ -111,7 +116,8 @@ impl Truth<'_> {
             c.put("line_no", n);
             c.put("invoice_id", &invoice.id);
             c.put("invoice_line_id", &l.id);
-            c.opt("price_id", l.price_id.as_ref());
+            let (column, billed) = self.billed(l, plan);
+            c.opt(column, billed);
             c.put("description", &l.description);
             c.put("sku", format!("SKU-{}", line.id));
             c.put("status_raw", "queued");
@@ -143,6 +149,17 @@ impl Truth<'_> {
         for column in ["sub_total", "total", "balance"] {
             c.money(column, body.total(), body.currency);
         }
+        c.money("credits_applied", 0, body.currency);
+        c.money("amount_paid", 0, body.currency);
+        c.opt("business_entity_id", entity_of(&row.id));
+        c.opt("po_number", rare(&row.id, 3).then(|| format!("PO-{}", row.id)));
+        if rare(&row.id, 2) {
+            c.put("contract_start", self.date(row.created_at));
+            c.put("contract_end", self.date(row.created_at + 365 * 86_400));
+        }
+        let subscription = body.subscription.map(|at| self.id(Row::Subscription(at)));
+        c.opt("subscription_id", subscription.as_ref());
+        c.opt("invoice_id", body.invoice.map(|at| self.id(Row::Invoice(at))));
         c.opt("custom_fields", json_object(&body.custom));
         self.add("quotes", c);
         let document = Document {
@@ -151,7 +168,8 @@ impl Truth<'_> {
             stamp: row.stamp,
             currency: body.currency,
             price_type: body.price_type,
-            subscription: None,
+            subscription,
+            taxes: &body.line_taxes(),
             rated: false,
         };
         self.lines("quote_line_items", &document, &body.lines);
@@ -165,6 +183,10 @@ impl Truth<'_> {
         c.put("usage_date", self.date(row.created_at));
         c.time("used_at", Some(row.created_at));
         c.put("quantity", body.quantity);
+        if let Some((invoice, line)) = &body.billed {
+            c.put("invoice_id", self.id(Row::Invoice(*invoice)));
+            c.put("invoice_line_id", line);
+        }
         c.put("source", "api");
         c.opt("note", body.note.as_ref());
         self.add("usages", c);
@@ -189,7 +211,11 @@ impl Truth<'_> {
         let mut c = self.side(row);
         if matches!(body.state, "requested" | "cancelled") {
             c.0.remove("customer_id");
+        } else {
+            c.opt("subscription_id", body.subscription.map(|at| self.id(Row::Subscription(at))));
+            c.opt("invoice_id", body.invoice.map(|at| self.id(Row::Invoice(at))));
         }
+        c.opt("business_entity_id", entity_of(&row.id));
         c.put("kind", body.kind);
         c.put("status_raw", body.state);
         c.put("url", format!("https://acme-test.chargebee.com/pages/v4/{}", row.id));
@@ -207,6 +233,7 @@ impl Truth<'_> {
         c.put("credit_type", body.credit_type);
         c.put("description", &body.description);
         c.opt("reference", body.reference.as_ref());
+        c.opt("done_by", rare(&row.id, 3).then_some("ops@example.com"));
         c.put("date", self.date(row.created_at));
         self.add("promotional_credits", c);
     }
@@ -227,7 +254,8 @@ impl Truth<'_> {
         c.time("updated_at", Some(row.stamp.updated_at));
         c.put("subscription_id", self.id(Row::Subscription(body.subscription)));
         c.put("description", body.name);
-        c.put("price_id", &body.price_id);
+        let column = if self.catalog == ProductCatalog::V1 { "item_id" } else { "price_id" };
+        c.put(column, &body.price_id);
         c.put("line_kind", "one_off");
         c.put("period_start", self.date(row.created_at));
         c.put("period_end", self.date(row.created_at));
@@ -253,6 +281,8 @@ impl Truth<'_> {
         c.opt("receiver_customer_id", (body.status == "claimed").then_some(&customer));
         c.put("subscription_id", self.id(Row::Subscription(body.subscription)));
         c.put("receiver_email", &body.email);
+        c.opt("invoice_id", body.invoice.map(|at| self.id(Row::Invoice(at))));
+        c.time("scheduled_at", Some(row.created_at));
         c.put("auto_claim", false);
         c.time("claim_expires_at", Some(body.expires_at));
         let points = body.timeline.iter().map(|(status, at)| {

@@ -1,10 +1,11 @@
 //! Chargebee subscriptions with their items and discounts.
 use super::{Cells, Truth, json_object, json_texts};
 use crate::sim::{
+    chargebee::ProductCatalog,
     money::Dec,
     world::{
         catalog::ItemKind,
-        model::{Row, Subscription, SubscriptionStatus, custom_of, meta_of},
+        model::{Row, Subscription, SubscriptionStatus, custom_of, extra_of, meta_of, net_terms_of},
     },
 };
 
@@ -60,6 +61,7 @@ impl Truth<'_> {
             c.money("contract_value", contract.value, row.currency);
         }
         c.put("auto_collection", if customer.auto_collection { "on" } else { "off" });
+        c.opt("net_terms_days", net_terms_of(&row.id));
         c.money("balance_due", row.total_dues, row.currency);
         c.time("due_since", row.due_since);
         c.money("provider_mrr", row.mrr, row.currency);
@@ -73,18 +75,50 @@ impl Truth<'_> {
 
     fn items(&mut self, row: &Subscription) {
         for item in &row.items {
-            let mut c = Cells::new(format!("{}:{}", row.id, item.price_id), row.stamp);
-            c.put("subscription_id", &row.id);
-            c.put("price_id", &item.price_id);
-            c.put("item_kind", item.item.kind().word());
+            let kind = item.item.kind();
+            let mut c = self.part(row, kind.word(), &item.price_id);
             c.put("quantity", item.quantity);
             c.put("unit_amount", item.unit);
             c.money("amount", item.amount, row.currency);
-            c.put("free_quantity", 0);
-            c.time("trial_end", row.trial.map(|t| t.1).filter(|_| item.item.kind() == ItemKind::Addon));
-            c.put("is_recurring", item.item.kind() != ItemKind::Charge);
+            if kind == ItemKind::Plan || self.catalog == ProductCatalog::V2 {
+                c.put("free_quantity", 0);
+            }
+            c.time("trial_end", row.trial.map(|t| t.1).filter(|_| kind == ItemKind::Addon));
+            c.put("is_recurring", true);
+            match self.catalog {
+                ProductCatalog::V1 => c.opt("remaining_cycles", row.remaining_cycles),
+                ProductCatalog::V2 => {
+                    c.opt("metered_quantity", item.item.is_decimal(row.currency).then_some(item.quantity));
+                    c.opt("billing_cycles", row.remaining_cycles.filter(|_| kind == ItemKind::Addon));
+                }
+            }
             self.add("subscription_items", c);
         }
+        if let Some((price, unit)) = extra_of(&row.id, row.currency) {
+            let mut c = self.part(row, "subscription_creation", &price);
+            c.put("item_kind", "charge");
+            c.put("quantity", 1);
+            c.put("unit_amount", unit);
+            if self.catalog == ProductCatalog::V2 {
+                c.put("amount", unit);
+                c.put("free_quantity", 0);
+            }
+            c.put("is_recurring", false);
+            self.add("subscription_items", c);
+        }
+    }
+
+    /// One thing that a subscription is made of: a price, or what is item and price in one.
+    fn part(&self, row: &Subscription, kind: &str, price: &str) -> Cells {
+        let (column, id) = match self.catalog {
+            ProductCatalog::V1 => ("item_id", format!("{}:{kind}:{price}", row.id)),
+            ProductCatalog::V2 => ("price_id", format!("{}:{price}", row.id)),
+        };
+        let mut c = Cells::new(id, row.stamp);
+        c.put("subscription_id", &row.id);
+        c.put("item_kind", kind);
+        c.put(column, price);
+        c
     }
 
     fn discounts(&mut self, row: &Subscription) {

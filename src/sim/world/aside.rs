@@ -186,6 +186,7 @@ impl World {
                 kind: "checkout_new",
                 state: "requested",
                 subscription: None,
+                invoice: None,
                 expires_at: self.now + 5 * DAY,
                 pass_thru: self.side_percent(40).then(|| r#"{"campaign":"tide"}"#.to_owned()),
             };
@@ -198,6 +199,7 @@ impl World {
         if self.side_percent(6) {
             let body = Gift {
                 subscription: at,
+                invoice: None,
                 status: "scheduled",
                 email: format!("friend{}@example.com", at.number()),
                 expires_at: self.now + 60 * DAY,
@@ -226,7 +228,7 @@ impl World {
             discount: 0,
             item_discount: 0,
             tax: 0,
-            tax_rate: None,
+            tax_rate: n.is_multiple_of(5).then_some(Dec::new(0, 0)),
             prorated: false,
             reference: None,
         });
@@ -264,7 +266,7 @@ impl World {
             let usage = self.add_side(
                 customer,
                 "usg",
-                Body::Usage(Usage { subscription: at, price_id, quantity, note }),
+                Body::Usage(Usage { billed: None, subscription: at, price_id, quantity, note }),
             );
             if self.side_percent(30) {
                 self.plan_step(1..6, usage);

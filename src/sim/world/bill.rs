@@ -142,6 +142,12 @@ impl World {
         }
     }
 
+    /// The first line that a subscription was ever billed.
+    fn first_line(&self, at: At<Subscription>) -> Option<String> {
+        let invoice = *self.subscriptions[at].invoices.first()?;
+        self.invoices[invoice].lines.first().map(|line| line.id.clone())
+    }
+
     fn draft(
         &mut self,
         customer: At<Customer>,
@@ -150,10 +156,14 @@ impl World {
     ) -> Invoice {
         let n = self.invoices.len() + 1;
         let owner = &self.customers[customer];
+        let before = self.first_line(subscription);
         let lines: Vec<Line> = charges
             .iter()
             .enumerate()
-            .map(|(i, c)| c.line(format!("li_{n:07}_{i}"), owner.currency))
+            .map(|(i, c)| {
+                let line = c.line(format!("li_{n:07}_{i}"), owner.currency);
+                Line { reference: before.clone().filter(|_| c.prorated), ..line }
+            })
             .collect();
         Invoice {
             id: format!("INV-{n:07}"),

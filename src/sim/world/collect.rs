@@ -266,7 +266,12 @@ impl World {
         let row = &mut self.transactions[at];
         row.status = TransactionStatus::LateFailure;
         row.error = Some(("late_return", "Returned by the customer's bank"));
+        let (customer, amount) = (row.customer, row.amount);
         self.mark(Row::Transaction(at), What::Returned);
+        let mut reversal = self.new_transaction(customer, TransactionKind::Reversal, amount);
+        reversal.method = self.transactions[at].method;
+        reversal.refund_of = Some(at);
+        self.put_transaction(reversal);
         for link in links {
             let invoice = &mut self.invoices[link.invoice];
             invoice.amount_paid -= link.applied;

@@ -1,12 +1,12 @@
 //! What exists in the billing world? Plain rows. Times are seconds since 1970, amounts minor units of the row's
 //! currency. Absent: behaviour (see the sibling modules) and anything of a provider's wire format.
 use super::{
-    catalog::{Country, Item, Period},
+    catalog::{Country, Item, ItemKind, Period},
     table::At,
 };
 use crate::sim::money::{Currency, Dec};
 
-pub use super::custom::{custom_of, meta_of};
+pub use super::custom::{custom_of, entity_of, extra_of, is_told_at_length, meta_of, net_terms_of, rare};
 pub use super::event::{Event, Row};
 pub use super::words::{
     DiscountKind, Dunning, InvoiceStatus, Method, NoteKind, NoteStatus, PriceType, Reason,
@@ -183,6 +183,14 @@ pub struct Line {
     pub prorated: bool,
     /// Credit notes: the invoice line it takes back.
     pub reference: Option<String>,
+}
+
+impl Line {
+    /// The price of the plan among these lines.
+    pub fn plan<'a>(lines: impl IntoIterator<Item = &'a Self>) -> Option<&'a str> {
+        let is_plan = |l: &&Self| matches!(l.entity, Entity::Price(item) if item.kind() == ItemKind::Plan);
+        lines.into_iter().find(is_plan).and_then(|l| l.price_id.as_deref())
+    }
 }
 
 /// A discount of the document, by source.

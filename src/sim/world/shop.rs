@@ -49,6 +49,7 @@ impl World {
         let ten = Some(Dec::new(10, 0));
         self.coupon(DOCUMENT_COUPON, (ten, None), None, false);
         self.coupon(ITEM_COUPON, (Some(Dec::new(15, 0)), None), Some(6), true);
+        self.volume_plan();
         self.pack();
         self.plan(self.now + CHANGE_EVERY, Action::Restock);
     }
@@ -154,8 +155,26 @@ impl World {
             2 => Some((450, Currency::Eur)),
             _ => Some((700, Currency::Jpy)),
         };
-        let percentage = amount.is_none().then_some(Dec::new(125, 1));
+        // Now and then units are given instead of money.
+        let amount = amount.filter(|_| turn % 16 != 13);
+        let percentage = (amount.is_none() && turn % 16 != 13).then_some(Dec::new(125, 1));
         self.coupon(&id, (percentage, amount), Some(3), false);
+    }
+
+    /// A plan whose price depends on the quantity; nobody has it yet.
+    fn volume_plan(&mut self) {
+        let tier = |from, to, mantissa| Tier { from, to, price: Dec::new(mantissa, 2), package: None };
+        let details = Details::Price {
+            item: Item::Pro.slug().into(),
+            family: MAIN.into(),
+            kind: ItemKind::Plan,
+            currency: Currency::Usd,
+            period: Some(Period::Monthly),
+            pricing: Pricing::Tiers("volume", vec![tier(1, Some(10), 9_900), tier(11, None, 8_900)]),
+            trial_days: None,
+            account: None,
+        };
+        self.put_ware("pro-volume-USD-Monthly", "Pro by volume", details);
     }
 
     /// A new addon whose price depends on the quantity.
@@ -221,6 +240,14 @@ impl World {
 
     fn archive(&mut self) {
         let now = self.now;
+        for id in [Item::Setup.slug(), "basic-USD-Quarterly", "seats-USD-Quarterly"] {
+            let found = self.shop.wares.iter().find(|(_, w)| w.id == id && w.status == WareStatus::Active);
+            if let Some((at, _)) = found {
+                self.shop.wares[at].status = WareStatus::Archived;
+                self.shop.wares[at].archived_at = Some(now);
+                self.mark_ware(at, What::Edited);
+            }
+        }
         let campaign = |w: &Ware| w.id.starts_with("PROMO-") && w.status == WareStatus::Active;
         if let Some(at) = self.any_ware(campaign) {
             let ware = &mut self.shop.wares[at];

@@ -2,7 +2,7 @@
 //! Absent: behaviour (see `aside`) and anything of a provider's wire format.
 use super::{
     event::Resource,
-    model::{Customer, Invoice, Line, PriceType, Row, Stamp, Subscription},
+    model::{Customer, Invoice, Line, LineTax, PriceType, Row, Stamp, Subscription},
     table::At,
 };
 use crate::sim::money::{Currency, Dec};
@@ -122,7 +122,20 @@ pub struct Quote {
 }
 
 impl Quote {
-    /// Sum of the lines; quotes of this world have neither tax nor discount.
+    /// Lines of some offers are taxed at nothing; else quotes of this world have neither tax nor discount.
+    pub fn line_taxes(&self) -> Vec<LineTax> {
+        let taxed = self.lines.iter().filter_map(|l| Some((l, l.tax_rate?)));
+        taxed
+            .map(|(l, rate)| LineTax {
+                line: l.id.clone(),
+                name: "Zero rate",
+                rate,
+                taxable: l.amount,
+                amount: 0,
+            })
+            .collect()
+    }
+    /// Sum of the lines.
     pub fn total(&self) -> i64 {
         self.lines.iter().map(|l| l.amount).sum()
     }
@@ -131,6 +144,8 @@ impl Quote {
 /// Something measured.
 #[derive(Clone, Debug)]
 pub struct Usage {
+    /// The invoice that bills it, once there is one, and its line.
+    pub billed: Option<(At<Invoice>, String)>,
     pub subscription: At<Subscription>,
     pub price_id: String,
     pub quantity: Dec,
@@ -151,6 +166,7 @@ pub struct HostedPage {
     pub kind: &'static str,
     pub state: &'static str,
     pub subscription: Option<At<Subscription>>,
+    pub invoice: Option<At<Invoice>>,
     pub expires_at: i64,
     pub pass_thru: Option<String>,
 }
@@ -192,6 +208,8 @@ pub struct UnbilledCharge {
 #[derive(Clone, Debug)]
 pub struct Gift {
     pub subscription: At<Subscription>,
+    /// What the giver paid, once it is billed.
+    pub invoice: Option<At<Invoice>>,
     pub status: &'static str,
     pub email: String,
     pub expires_at: i64,

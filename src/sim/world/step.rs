@@ -1,7 +1,7 @@
 //! What comes next for a smaller row? Quotes are accepted, orders sent, cards expire, gifts claimed.
 use super::{
     World,
-    model::What,
+    model::{Invoice, Subscription, What},
     side::{Body, Gift, HostedPage, Order, PaymentSource, Quote, Side},
     table::At,
 };
@@ -14,15 +14,20 @@ impl World {
         if stamp.deleted || stamp.gone {
             return;
         }
+        let bought = self.bought(at);
         let more = match &mut self.sides[at].body {
             Body::PaymentSource(source) => step_source(source),
             Body::Order(order) => step_order(order, now, dice),
-            Body::Quote(quote) => step_quote(quote, dice),
-            Body::HostedPage(page) => step_page(page, dice),
-            Body::Gift(gift) => step_gift(gift, now, dice),
+            Body::Quote(quote) => step_quote(quote, dice, bought),
+            Body::HostedPage(page) => step_page(page, dice, bought),
+            Body::Gift(gift) => {
+                gift.invoice = gift.invoice.or(bought.map(|b| b.invoice));
+                step_gift(gift, now, dice)
+            }
             Body::Usage(usage) => {
                 usage.quantity.mantissa += 1_000;
                 usage.note = Some("corrected".into());
+                usage.billed = bought.map(|b| (b.invoice, b.line));
                 Next::Rest
             }
             Body::VirtualAccount(_) => Next::Delete,
@@ -38,6 +43,15 @@ impl World {
             }
         }
     }
+    /// What the row's customer has bought so far: the first subscription that was billed.
+    fn bought(&self, at: At<Side>) -> Option<Bought> {
+        let subscriptions = &self.customers[self.sides[at].customer].subscriptions;
+        subscriptions.iter().find_map(|subscription| {
+            let invoice = *self.subscriptions[*subscription].invoices.first()?;
+            let line = self.invoices[invoice].lines.first()?.id.clone();
+            Some(Bought { subscription: *subscription, invoice, line })
+        })
+    }
     /// Changes a random smaller row, as `touch_random` does with rows of the core.
     pub(super) fn touch_side(&mut self) {
         let n = self.side_rng.usize(0..self.sides.len().max(1));
@@ -47,6 +61,13 @@ impl World {
             self.step(at);
         }
     }
+}
+
+/// What a customer has bought.
+struct Bought {
+    subscription: At<Subscription>,
+    invoice: At<Invoice>,
+    line: String,
 }
 
 /// What comes after a step.
@@ -92,10 +113,19 @@ fn step_order(order: &mut Order, now: i64, dice: u32) -> Next {
     Next::Later
 }
 
-fn step_quote(quote: &mut Quote, dice: u32) -> Next {
+fn step_quote(quote: &mut Quote, dice: u32, bought: Option<Bought>) -> Next {
     match (quote.status, dice) {
         ("open", 0..25) => {
             quote.revision += 1;
+            // By now there may be a subscription to change.
+            if let Some(bought) = bought {
+                quote.operation = "change_subscription";
+                quote.subscription = Some(bought.subscription);
+                if let Some(line) = quote.lines.first_mut() {
+                    line.prorated = true;
+                    line.reference = Some(bought.line);
+                }
+            }
             // A revised offer has one line less, as long as one stays.
             quote.lines.truncate(quote.lines.len().saturating_sub(1).max(1));
             return Next::Later;
@@ -105,6 +135,7 @@ fn step_quote(quote: &mut Quote, dice: u32) -> Next {
         ("open", _) => quote.status = "expired",
         ("accepted", _) => {
             quote.status = "invoiced";
+            quote.invoice = bought.map(|b| b.invoice);
             return Next::Rest;
         }
         ("declined" | "expired", _) => return Next::Delete,
@@ -113,7 +144,7 @@ fn step_quote(quote: &mut Quote, dice: u32) -> Next {
     Next::Later
 }
 
-fn step_page(page: &mut HostedPage, dice: u32) -> Next {
+fn step_page(page: &mut HostedPage, dice: u32, bought: Option<Bought>) -> Next {
     match page.state {
         "requested" if dice < 25 => {
             page.state = "cancelled";
@@ -121,7 +152,11 @@ fn step_page(page: &mut HostedPage, dice: u32) -> Next {
         }
         // Left alone: nobody came.
         "requested" if dice < 40 => return Next::Nothing,
-        "requested" => page.state = "succeeded",
+        "requested" => {
+            page.state = "succeeded";
+            page.subscription = bought.as_ref().map(|b| b.subscription);
+            page.invoice = bought.map(|b| b.invoice);
+        }
         "succeeded" => {
             page.state = "acknowledged";
             return Next::Rest;

@@ -45,7 +45,9 @@ words!(
 );
 words!(
     /// Direction of a transaction; amounts are positive in all.
-    TransactionKind { Authorization = "authorization", Payment = "payment", Refund = "refund" }
+    TransactionKind {
+        Authorization = "authorization", Payment = "payment", Refund = "refund", Reversal = "payment_reversal",
+    }
 );
 words!(
     /// Where a transaction stands.
