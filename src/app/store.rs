@@ -5,8 +5,8 @@ use crate::{
     error::{Error, Kind, Result},
     id::Owner,
     load::{
-        Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredIssue, StoredReject,
-        lake::Lake, postgres::Postgres,
+        Commit, Committed, Destination, Diff, Erased, Erasure, Layer, Opened, RawRecord, See, StoredIssue, StoredReject,
+        erase::Order, lake::Lake, postgres::Postgres,
     },
     model,
 };
@@ -122,6 +122,12 @@ impl Destination for Store {
     }
     async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
         either!(self.settle_issues(issues))
+    }
+    async fn erasures(&mut self, owner: &Owner) -> Result<Vec<Erasure>> {
+        either!(self.erasures(owner))
+    }
+    async fn erase(&mut self, order: &Order) -> Result<Erased> {
+        either!(self.erase(order))
     }
     async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
         either!(self.set_checkpoint(stream, to))

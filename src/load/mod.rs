@@ -2,6 +2,7 @@
 //!
 //! There is no other way to move a watermark. A destination knows entities and checkpoints; it knows nothing of
 //! providers, HTTP or mappings.
+pub mod erase;
 mod fold;
 mod issue;
 pub mod lake;
@@ -9,6 +10,7 @@ mod late;
 pub mod memory;
 
 pub use crate::normalize::Rows;
+pub use erase::{Cleared, Erased, Erasure};
 pub use issue::{IssueKey, StoredIssue};
 pub use late::{Due, Late};
 pub mod postgres;
@@ -83,6 +85,8 @@ pub struct Commit {
     pub seen: Vec<u128>,
     /// What an earlier read asked for already: changed rows that were due then are counted as late.
     pub due: Option<Due>,
+    /// Persons whose data the provider says it cleared: noted as still to be erased, unless known already.
+    pub cleared: Vec<Cleared>,
 }
 
 impl Commit {
@@ -135,8 +139,10 @@ pub struct RawRecord {
     pub read_at: Timestamp,
     /// Found missing by a complete scan; the body is empty then.
     pub deleted: bool,
-    /// As received.
+    /// As received, less what was cut out of it since.
     pub body: Bytes,
+    /// Low half of the xxh3-128 of the body as it was received, when something was cut out of it.
+    pub received: Option<u64>,
     /// Commit that stored it.
     pub commit_no: i64,
 }
@@ -190,6 +196,12 @@ pub trait Destination: Send {
     /// Keeps what a proof found, of an opened connection, one of each key: an open issue of the same key is brought up
     /// to date and keeps `first_seen`, so one with `resolved_at` resolves it; any other open one is added.
     fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> impl Future<Output = Result<()>> + Send;
+    /// Told erasures of a connection, oldest first, done or not; no lock needed.
+    fn erasures(&mut self, owner: &Owner) -> impl Future<Output = Result<Vec<Erasure>>> + Send;
+    /// Takes what is personal out of everything of the opened connection that was read before it was told to: rows of
+    /// both layers, bodies, quarantine and issues, and notes the erasures as done. Number, order, version,
+    /// `observed_at` of rows stay; so does the `row_hash` of main rows. Repeating one that died part-way finishes it.
+    fn erase(&mut self, order: &erase::Order) -> impl Future<Output = Result<Erased>> + Send;
     /// Operator's act on an opened connection: replaces (or removes) a stream's checkpoint, backwards too.
     fn set_checkpoint(
         &mut self,

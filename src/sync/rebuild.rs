@@ -4,7 +4,7 @@ use crate::{
     checkpoint::{Checkpoint, Phase},
     decode::Page,
     error::{Error, Kind, Result},
-    load::{Commit, CompleteScan, Destination, Diff, RawRecord, key_hash},
+    load::{Commit, CompleteScan, Destination, Diff, RawRecord, erase::blank_all, key_hash},
     manifest::Stream,
 };
 use std::{collections::HashSet, sync::Arc};
@@ -44,11 +44,23 @@ pub async fn rebuild<D: Destination>(
         }
         after = commit_no;
         rebuilt.bodies += records.len() as u64;
+        let mut received = Vec::new();
         for record in records.iter().filter(|r| !r.deleted) {
+            let before = decoder.len();
             decoder.push(&page(record));
+            received.extend((decoder.len() > before).then_some(record.received));
         }
-        let (decoded, rejects) = decoder.finish()?;
-        let normalized = normalizer.run(&job.facts, &decoded).await?;
+        let (mut decoded, rejects) = decoder.finish()?;
+        // States that only differ in what was cut out of them stay different ones.
+        for (hash, received) in decoded.body_hash.iter_mut().zip(received) {
+            *hash = received.unwrap_or(*hash);
+        }
+        let mut normalized = normalizer.run(&job.facts, &decoded).await?;
+        let cut: Vec<String> =
+            records.iter().filter(|r| r.received.is_some()).map(|r| r.key.clone()).collect();
+        if let Some(rows) = normalized.rows.as_mut().filter(|_| !cut.is_empty()) {
+            blank_all(rows, &cut)?;
+        }
         rebuilt.rejected += (rejects.len() + normalized.rejects.len()) as u64;
         alive.extend(records.iter().filter(|r| !r.deleted).map(|r| key_hash(&r.key)));
         let scan = tombstones(&records, &mut alive);
@@ -65,6 +77,7 @@ pub async fn rebuild<D: Destination>(
             resolves: Vec::new(),
             seen: Vec::new(),
             due: None,
+            cleared: Vec::new(),
         };
         destination.commit(commit).await?;
     }

@@ -305,6 +305,7 @@ pub(crate) fn empty(stream: &str, watermark: i64) -> Commit {
         resolves: Vec::new(),
         seen: Vec::new(),
         due: None,
+        cleared: Vec::new(),
     }
 }
 

@@ -16,7 +16,10 @@ use tidegate::{
     error::Result,
     extract::{InputValue, Limits, Options},
     id::{ConnectionId, Owner, TenantId},
-    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredIssue, StoredReject},
+    load::{
+        Commit, Committed, Destination, Diff, Erased, Erasure, Layer, Opened, RawRecord, See, StoredIssue, StoredReject,
+        erase::Order,
+    },
     manifest::{self, Catalog, Connector, Paging},
     normalize::Facts,
     secret::Secret,
@@ -151,6 +154,12 @@ impl<D: Destination> Destination for Mortal<D> {
     }
     async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
         self.inner.settle_issues(issues).await
+    }
+    async fn erasures(&mut self, owner: &Owner) -> Result<Vec<Erasure>> {
+        self.inner.erasures(owner).await
+    }
+    async fn erase(&mut self, order: &Order) -> Result<Erased> {
+        self.effects.run(self.inner.erase(order)).await
     }
     async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
         self.inner.set_checkpoint(stream, to).await

@@ -2,6 +2,7 @@
 //!
 //! `ARCHITECTURE.md` section 6 has the layout. Absent on purpose: a clock, SQL, object stores.
 mod connection;
+mod erase;
 mod files;
 mod issues;
 mod layout;
@@ -18,7 +19,10 @@ mod state;
 pub use files::{Effect, Files, Watch};
 pub use publish::ReadGuard;
 
-use super::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredIssue, StoredReject};
+use super::{
+    Commit, Committed, Destination, Diff, Erased, Erasure, Layer, Opened, RawRecord, See, StoredIssue,
+    StoredReject, erase::Order,
+};
 use crate::{
     checkpoint::Checkpoint,
     entity::Entity,
@@ -164,6 +168,13 @@ impl Destination for Lake {
     }
     async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
         self.opened()?.settle(issues)
+    }
+    async fn erasures(&mut self, owner: &Owner) -> Result<Vec<Erasure>> {
+        let stored = state::load(&self.files, &self.layout(owner))?;
+        Ok(stored.map(|(state, _)| state.erasures).unwrap_or_default())
+    }
+    async fn erase(&mut self, order: &Order) -> Result<Erased> {
+        self.opened()?.erase(order)
     }
     async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
         self.opened()?.set_checkpoint(stream, to)

@@ -2,10 +2,11 @@
 //!
 //! Absent on purpose: a lock. Whoever opens takes over, so that fencing alone is what is tested.
 mod aside;
+mod erasing;
 
 use super::{
-    Commit, Committed, Destination, Diff, Late, Layer, Opened, RawRecord, Rows, See, StoredIssue,
-    StoredReject,
+    Commit, Committed, Destination, Diff, Erased, Erasure, Late, Layer, Opened, RawRecord, Rows, See, StoredIssue,
+    StoredReject, erase,
     fold::{self, Census, ChildChanges, Held, HeldRows, Keys, REMOVE, UPSERT},
     issue, key_hash,
 };
@@ -40,6 +41,7 @@ struct Stored {
     issues: Vec<StoredIssue>,
     /// By stream, what its unfinished sweep saw.
     seen: BTreeMap<String, Vec<u128>>,
+    erasures: Vec<Erasure>,
     runs: Vec<serde_json::Value>,
 }
 
@@ -258,6 +260,7 @@ fn raw(held: &Held<()>, key: &str, body: Bytes, commit_no: i64) -> RawRecord {
         read_at: Timestamp(held.rank.observed_at),
         deleted: false,
         body,
+        received: None,
         commit_no,
     }
 }
@@ -297,6 +300,7 @@ impl Destination for Memory {
             if commit.checkpoint.sweep().is_some() {
                 stored.seen.entry(commit.stream.clone()).or_default().extend(&commit.seen);
             }
+            erase::learn(&mut stored.erasures, &commit.stream, &commit.cleared);
             stored.opened.commit_no = number;
             stored.opened.checkpoints.insert(commit.stream.clone(), commit.checkpoint);
             Ok(done)
@@ -353,6 +357,12 @@ impl Destination for Memory {
             issue::put(&mut stored.issues, issues);
             Ok(())
         })
+    }
+    async fn erasures(&mut self, owner: &Owner) -> Result<Vec<Erasure>> {
+        Ok(self.lock().0.get(owner).map(|stored| stored.erasures.clone()).unwrap_or_default())
+    }
+    async fn erase(&mut self, order: &erase::Order) -> Result<Erased> {
+        self.with(|_, stored| stored.erase(order))
     }
     async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
         self.with(|_, stored| {

@@ -7,6 +7,7 @@
 mod commit;
 mod copy;
 mod decode;
+mod erase;
 mod fault;
 mod generated;
 mod issues;
@@ -26,7 +27,10 @@ use crate::{
     entity::{Entity, Parent},
     error::{Error, Kind, Result},
     id::Owner,
-    load::{Commit, Committed, Destination, Diff, Layer, Opened, RawRecord, See, StoredIssue, StoredReject},
+    load::{
+        Commit, Committed, Destination, Diff, Erased, Erasure, Layer, Opened, RawRecord, See, StoredIssue,
+        StoredReject, erase::Order,
+    },
 };
 use arrow::array::RecordBatch;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
@@ -120,6 +124,12 @@ impl Destination for Postgres {
     }
     async fn settle_issues(&mut self, issues: Vec<StoredIssue>) -> Result<()> {
         self.settle(&issues).await
+    }
+    async fn erasures(&mut self, owner: &Owner) -> Result<Vec<Erasure>> {
+        self.told_erasures(owner).await
+    }
+    async fn erase(&mut self, order: &Order) -> Result<Erased> {
+        self.erase_persons(order).await
     }
     async fn set_checkpoint(&mut self, stream: &str, to: Option<Checkpoint>) -> Result<()> {
         self.replace_checkpoint(stream, to).await
