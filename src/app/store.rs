@@ -5,8 +5,8 @@ use crate::{
     error::{Error, Kind, Result},
     id::Owner,
     load::{
-        Commit, Committed, Destination, Diff, Erased, Erasure, Layer, Opened, RawRecord, See, StoredIssue, StoredReject,
-        erase::Order, lake::Lake, postgres::Postgres,
+        Commit, Committed, Destination, Diff, Erased, Erasure, Layer, Opened, RawRecord, See, StoredIssue,
+        StoredReject, erase::Order, lake::Lake, postgres::Postgres,
     },
     model,
 };

@@ -111,7 +111,9 @@ fn spans(found: &[(Range<usize>, bool)], gone: &mut Vec<Range<usize>>) {
     let last = found.iter().rposition(|(_, whole)| !whole);
     let front = found.get(..last.unwrap_or(0)).unwrap_or_default();
     let next = found.iter().skip(1);
-    gone.extend(front.iter().zip(next).filter(|((_, whole), _)| *whole).map(|((a, _), (b, _))| a.start..b.start));
+    gone.extend(
+        front.iter().zip(next).filter(|((_, whole), _)| *whole).map(|((a, _), (b, _))| a.start..b.start),
+    );
     let from = match last {
         Some(last) => found.get(last).map(|(span, _)| span.end),
         None => found.first().map(|(span, _)| span.start),

@@ -35,20 +35,22 @@ pub(super) fn resolve(p: &Prover<'_>, raw: &Raw, streams: &mut [Stream]) -> Resu
                 "stream `{}` feeds `{}.{}`, which is personal data, and does not say what of its records is personal",
                 name.value, feed.entity.name, column.name
             );
-            return Err(p.file.error(line(name), what).hint("add `personal: { of: [customer_id], paths: [..] }`"));
+            return Err(p
+                .file
+                .error(line(name), what)
+                .hint("add `personal: { of: [customer_id], paths: [..] }`"));
         }
         if let (Some(at), Some(_)) = (&body.personal, &stream.deletes) {
-            let what = "a stream whose deletes are told by events has no `personal`: their records lie deeper";
+            let what =
+                "a stream whose deletes are told by events has no `personal`: their records lie deeper";
             return Err(p.file.error(line(at), what));
         }
         if let (Some(at), None) = (&body.erasure, &personal) {
             return Err(p.file.error(line(at), "a stream that tells of erasures needs `personal`"));
         }
         stream.clearing = clearing;
-        stream.personal = personal.map(|(whose, cut)| Personal {
-            whose,
-            cut: Arc::new(Cut::of(cut.iter().map(String::as_str))),
-        });
+        stream.personal = personal
+            .map(|(whose, cut)| Personal { whose, cut: Arc::new(Cut::of(cut.iter().map(String::as_str))) });
     }
     vias(p, raw)
 }
@@ -75,7 +77,10 @@ impl Proof<'_> {
     fn personal(&self, raw: &Spanned<raw::Personal>) -> Result<Found> {
         let raw = &raw.value;
         if raw.of.value.is_empty() {
-            return Err(self.p.file.error(line(&raw.of), "`of` must name the column that says whose a record is"));
+            return Err(self
+                .p
+                .file
+                .error(line(&raw.of), "`of` must name the column that says whose a record is"));
         }
         let whose = raw.of.value.iter().map(|of| self.whose(of)).collect::<Result<Vec<_>>>()?;
         let mut paths = Vec::new();
@@ -106,7 +111,9 @@ impl Proof<'_> {
     fn whose(&self, raw: &Spanned<WordOr<String, raw::Whose>>) -> Result<Whose> {
         let (column, at, when, via) = match &raw.value {
             WordOr::Word(column) => (column, None, None, None),
-            WordOr::Map(long) => (&long.column.value, long.at.as_ref(), long.when.as_ref(), long.via.as_ref()),
+            WordOr::Map(long) => {
+                (&long.column.value, long.at.as_ref(), long.when.as_ref(), long.via.as_ref())
+            }
         };
         let columns = || {
             let main = self.stream.feeds.first();
@@ -173,8 +180,10 @@ fn known(record: &Struct, path: &str) -> Known {
 
 /// Adds, at their places, what is personal in records of other streams.
 fn like(p: &Prover<'_>, raw: &Raw, found: &mut [(Option<Clearing>, Option<Found>)]) -> Result<()> {
-    let own: Vec<Vec<String>> =
-        found.iter().map(|(_, personal)| personal.as_ref().map(|(_, paths)| paths.clone()).unwrap_or_default()).collect();
+    let own: Vec<Vec<String>> = found
+        .iter()
+        .map(|(_, personal)| personal.as_ref().map(|(_, paths)| paths.clone()).unwrap_or_default())
+        .collect();
     for (body, (_, personal)) in raw.iter().map(|(_, body)| body).zip(found) {
         let (Some(body), Some((_, paths))) = (&body.personal, personal) else { continue };
         for (place, names) in &body.value.like.0 {

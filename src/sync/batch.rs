@@ -1,5 +1,5 @@
 //! What has arrived of one stream and is not committed yet, and the proof that a scan was complete.
-use super::{Job, Normalizers, normalizers::decoder, erase, redact::redact, sift::Sift};
+use super::{Job, Normalizers, erase, normalizers::decoder, redact::redact, sift::Sift};
 use crate::{
     checkpoint::Checkpoint,
     decode::{Decoder, Reject},

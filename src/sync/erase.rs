@@ -7,7 +7,7 @@ use crate::{
     decode::{Issue, Records},
     error::Result,
     load::{
-        Cleared, Destination, Erased, Erasure, Rows,
+        Cleared, Destination, Erasure, Rows,
         erase::{Claim, Claims, Order, Part, Whose, bygone, claim},
     },
     manifest::{self, Stream},
@@ -29,13 +29,9 @@ pub(super) fn told(stream: &Stream, records: &Records) -> Vec<Cleared> {
         .collect()
 }
 
-/// Does everything that is pending. How many persons, and what was changed.
-pub(super) async fn pending<D: Destination>(
-    job: &Job,
-    destination: &mut D,
-    now: Timestamp,
-) -> Result<(u64, Erased)> {
-    let mut done = (0, Erased::default());
+/// Does everything that is pending; how many persons that were.
+pub(super) async fn pending<D: Destination>(job: &Job, destination: &mut D, now: Timestamp) -> Result<u64> {
+    let mut done = 0;
     if job.connector.streams.iter().all(|s| s.clearing.is_none()) {
         return Ok(done);
     }
@@ -46,8 +42,7 @@ pub(super) async fn pending<D: Destination>(
         let order = Order { persons, done_at: now, parts: parts(job, some, destination).await? };
         let erased = destination.erase(&order).await?;
         tracing::info!(persons = some.len(), ?erased, "erased what was read before the provider cleared it");
-        done.0 += some.len() as u64;
-        done.1.add(erased);
+        done += some.len() as u64;
     }
     Ok(done)
 }

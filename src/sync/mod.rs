@@ -12,6 +12,7 @@ mod record;
 mod redact;
 mod redrive;
 mod repair;
+mod settle;
 mod sift;
 pub mod summary;
 mod superseded;
@@ -160,12 +161,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
             Err(e) if matches!(e.kind(), Kind::Destination | Kind::Stale | Kind::Bug) => return Err(e),
             other => self.flush_all().await.and(other),
         };
-        let now = self.tools.clock.now();
-        (self.erased, _) = erase::pending(self.job, self.tools.destination, now).await?;
-        for stream in &self.job.streams {
-            let bytes = self.tools.destination.publish(&stream.name).await?;
-            tracing::debug!(stream = %stream.name, bytes, "published");
-        }
+        self.settle().await?;
         flushed
     }
 

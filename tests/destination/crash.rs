@@ -103,6 +103,7 @@ enum Step {
     Commit(Box<Commit>),
     Publish,
     Rebuild(Vec<Bill>),
+    Erase,
 }
 
 async fn take<D: Destination>(d: &mut D, step: &Step) -> Result<()> {
@@ -115,6 +116,7 @@ async fn take<D: Destination>(d: &mut D, step: &Step) -> Result<()> {
             d.commit(Commit { as_of: Some(1), ..commit(bills) }).await?;
             d.rebuild_end(true).await.map(drop)
         }
+        Step::Erase => d.erase(&erasure(&[("a", 50)])).await.map(drop),
     }
 }
 
@@ -140,6 +142,16 @@ fn series() -> Vec<Step> {
         Step::Commit(Box::new(scanned)),
         Step::Rebuild(rebuilt.to_vec()),
         Step::Open,
+        Step::Commit(Box::new(Commit {
+            checkpoint: checkpoint(10),
+            ..noted("a", 10, 40, FEBRUARY, "first")
+        })),
+        Step::Publish,
+        Step::Commit(Box::new(Commit {
+            checkpoint: checkpoint(11),
+            ..noted("a", 11, 45, JANUARY, "second")
+        })),
+        Step::Erase,
     ]
 }
 
@@ -272,4 +284,5 @@ sweeps! {
     death_in_the_last_commit_of_a_scan_tears_nothing: 5,
     death_in_a_rebuild_tears_nothing: 6,
     death_in_an_open_that_cleans_up_tears_nothing: 7,
+    death_in_an_erasure_tears_nothing: 11,
 }

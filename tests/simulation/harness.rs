@@ -17,8 +17,8 @@ use tidegate::{
     extract::{InputValue, Limits, Options},
     id::{ConnectionId, Owner, TenantId},
     load::{
-        Commit, Committed, Destination, Diff, Erased, Erasure, Layer, Opened, RawRecord, See, StoredIssue, StoredReject,
-        erase::Order,
+        Commit, Committed, Destination, Diff, Erased, Erasure, Layer, Opened, RawRecord, See, StoredIssue,
+        StoredReject, erase::Order,
     },
     manifest::{self, Catalog, Connector, Paging},
     normalize::Facts,

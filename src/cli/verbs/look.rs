@@ -46,6 +46,7 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
             scene.out.table(&runs)?;
         }
         lateness(scene, one);
+        erasures(scene, one);
         if let Some(renewal) = &one.renewal {
             scene.out.note(&format!(
                 "the mappings or column policies changed since these rows were made: {renewal}"
@@ -59,6 +60,22 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
         }
     }
     Ok(Exit::Ok)
+}
+
+fn erasures(scene: &Scene<'_>, one: &PipelineStatus) {
+    let told = &one.erasures;
+    if told.done > 0 {
+        let what = &told.erased;
+        scene.out.note(&format!(
+            "erased what was read of {} persons before the provider cleared it: {} rows, {} bodies, {} quarantined \
+             records, {} issues",
+            told.done, what.rows, what.bodies, what.rejects, what.issues
+        ));
+    }
+    if told.pending > 0 {
+        let name = &one.pipeline;
+        scene.out.note(&format!("{} persons are still to be erased: tidegate sync {name}", told.pending));
+    }
 }
 
 fn streams(one: &PipelineStatus, now: Timestamp) -> Table {

@@ -23,12 +23,10 @@ use crate::{
     },
     time::Timestamp,
 };
-use arrow::array::{
-    ArrayRef, BinaryArray, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray, TimestampMicrosecondArray};
 use bytes::Bytes;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -71,7 +69,9 @@ impl Connection {
     /// Keys of the persons' records, in any of their states.
     fn claims(&self, part: &Part, state: &State) -> Result<Claims> {
         let mut claims = Claims::new();
-        let Some(table) = part.main().and_then(|main| state.tables.get(&main.name)) else { return Ok(claims) };
+        let Some(table) = part.main().and_then(|main| state.tables.get(&main.name)) else {
+            return Ok(claims);
+        };
         let columns = part.columns();
         for file in &table.history {
             let name = part.main().map_or("", |main| main.name.as_str());
@@ -195,21 +195,16 @@ impl Connection {
         if !current.is_empty() {
             guard.lock().map_err(|e| super::files::failed("lock", &lock, e))?;
         }
-        let names: BTreeSet<String> = current.keys().map(|(name, _)| name.clone()).collect();
-        let done_at = current.is_empty().then_some(order.done_at);
-        tally.note(order, &mut next.erasures, done_at);
-        next.publishing.clone_from(&names);
-        self.held.replace(next)?;
+        tally.note(order, &mut next.erasures, None);
         if !current.is_empty() {
+            self.held.replace(exchanging(&next, &current))?;
             for finished in current.values() {
                 self.files.place(finished)?;
                 finished.path.parent().map_or(Ok(()), |folder| self.files.sync_folder(folder))?;
             }
-            let mut next = self.held.state.clone();
-            next.publishing.clear();
-            Tally::new(order).note(order, &mut next.erasures, Some(order.done_at));
-            self.held.replace(next)?;
         }
+        Tally::new(order).note(order, &mut next.erasures, Some(order.done_at));
+        self.held.replace(next)?;
         drop(guard);
         for path in &old {
             self.files.remove(path)?;
@@ -275,6 +270,19 @@ impl Connection {
     }
 }
 
+/// What counts while current files are exchanged: after a death, the next opening makes them anew from the history.
+fn exchanging(next: &State, current: &BTreeMap<(String, Month), Finished>) -> State {
+    let mut state = next.clone();
+    for (name, _) in current.keys() {
+        if let Some(table) = state.tables.get_mut(name) {
+            table.fresh = true;
+            table.history.iter_mut().for_each(|file| file.published = false);
+        }
+        state.publishing.insert(name.clone());
+    }
+    state
+}
+
 /// The batch with another column of a name.
 fn with(batch: &RecordBatch, name: &str, column: ArrayRef) -> Result<RecordBatch> {
     let schema = batch.schema();
@@ -284,7 +292,12 @@ fn with(batch: &RecordBatch, name: &str, column: ArrayRef) -> Result<RecordBatch
     RecordBatch::try_new(schema, columns.collect()).map_err(fold::arrow)
 }
 
-fn cut_bodies(part: &Part, claims: &Claims, batch: &RecordBatch, tally: &mut Tally) -> Result<Option<RecordBatch>> {
+fn cut_bodies(
+    part: &Part,
+    claims: &Claims,
+    batch: &RecordBatch,
+    tally: &mut Tally,
+) -> Result<Option<RecordBatch>> {
     let keys: &StringArray = fold::column(batch, "key")?;
     let read_at: &TimestampMicrosecondArray = fold::column(batch, "read_at")?;
     let bodies: &StringArray = fold::column(batch, "body")?;
@@ -315,7 +328,11 @@ fn cut_bodies(part: &Part, claims: &Claims, batch: &RecordBatch, tally: &mut Tal
     with(batch, "body", Arc::new(column)).map(Some)
 }
 
-fn cut_rejects(asked: &[(&Part, Claims)], batch: &RecordBatch, tally: &mut Tally) -> Result<Option<RecordBatch>> {
+fn cut_rejects(
+    asked: &[(&Part, Claims)],
+    batch: &RecordBatch,
+    tally: &mut Tally,
+) -> Result<Option<RecordBatch>> {
     let mut rejects = raw::rejects_of(batch)?;
     let mut any = false;
     for reject in &mut rejects {

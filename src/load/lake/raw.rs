@@ -53,7 +53,6 @@ pub(super) fn keep(files: &Files, finished: &Finished, commit_no: i64, rows: usi
     Ok(KeptFile { name, commit_no, rows: u64::try_from(rows).unwrap_or(u64::MAX), bytes: finished.bytes })
 }
 
-
 pub(super) fn write(
     files: &Files,
     layout: &Layout,
@@ -84,7 +83,9 @@ pub(super) fn write(
                 texts(chunk.iter().map(|r| r.key.as_str())),
                 Arc::new(Int64Array::from_iter_values(chunk.iter().map(|r| r.version))),
                 times(chunk.iter().map(|r| r.read_at)),
-                Arc::new(Int64Array::from_iter_values(chunk.iter().map(|r| erase::body_hash(&r.body).cast_signed()))),
+                Arc::new(Int64Array::from_iter_values(
+                    chunk.iter().map(|r| erase::body_hash(&r.body).cast_signed()),
+                )),
                 Arc::new(BooleanArray::from_iter(chunk.iter().map(|r| Some(r.deleted)))),
                 texts(bodies.into_iter()),
             ],

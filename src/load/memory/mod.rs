@@ -5,8 +5,8 @@ mod aside;
 mod erasing;
 
 use super::{
-    Commit, Committed, Destination, Diff, Erased, Erasure, Late, Layer, Opened, RawRecord, Rows, See, StoredIssue,
-    StoredReject, erase,
+    Commit, Committed, Destination, Diff, Erased, Erasure, Late, Layer, Opened, RawRecord, Rows, See,
+    StoredIssue, StoredReject, erase,
     fold::{self, Census, ChildChanges, Held, HeldRows, Keys, REMOVE, UPSERT},
     issue, key_hash,
 };

@@ -61,7 +61,9 @@ impl Postgres {
         let Some(conn) = self.prepared().await? else { return Ok(Vec::new()) };
         // A database of an older release, looked at before its first sync by this one, has no such table.
         let there: Result<bool, _> =
-            sqlx::query_scalar("select to_regclass('tidegate.erasures') is not null").fetch_one(&mut *conn).await;
+            sqlx::query_scalar("select to_regclass('tidegate.erasures') is not null")
+                .fetch_one(&mut *conn)
+                .await;
         let there = match there {
             Ok(there) => there,
             Err(e) => return Err(self.failed(e.into(), "reading erasures")),
@@ -128,9 +130,12 @@ async fn act(conn: &mut PgConnection, open: &Open, order: &Order) -> Result<Tall
 /// Keys of the persons' records, in any of their states.
 async fn claims(conn: &mut PgConnection, open: &Open, part: &Part) -> Result<Claims, Fault> {
     let mut found = Claims::new();
-    let Some(main) = part.main().filter(|main| open.entities.contains_key(&main.name)) else { return Ok(found) };
+    let Some(main) = part.main().filter(|main| open.entities.contains_key(&main.name)) else {
+        return Ok(found);
+    };
     for whose in part.whose.iter().filter(|w| !w.of.is_empty()) {
-        let sql = Table::of(main).records_of(&whose.column, whose.when.as_ref().map(|(column, _)| column.as_str()));
+        let sql =
+            Table::of(main).records_of(&whose.column, whose.when.as_ref().map(|(column, _)| column.as_str()));
         let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(open.owner.tenant.as_str())
             .bind(open.owner.connection.as_str())
@@ -323,7 +328,9 @@ async fn issues(
     .fetch_all(&mut *conn)
     .await?;
     for row in &rows {
-        let Some((erased, Claim { person, .. })) = part.issue(&StoredIssue::from_row(row)?, claims) else { continue };
+        let Some((erased, Claim { person, .. })) = part.issue(&StoredIssue::from_row(row)?, claims) else {
+            continue;
+        };
         add(tally, Some(person), |one| one.issues += 1);
         sqlx::query(
             "update tidegate.quality_issues set expected = null, actual = null, message = $5 \

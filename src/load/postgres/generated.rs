@@ -231,7 +231,8 @@ impl<'a> Table<'a> {
     /// one of them in `column`, in any of its states.
     pub(super) fn records_of(&self, column: &str, when: Option<&str>) -> String {
         let column = quoted(column);
-        let when = when.map_or_else(|| "$4::text is not null".to_owned(), |when| format!("{} = $4", quoted(when)));
+        let when =
+            when.map_or_else(|| "$4::text is not null".to_owned(), |when| format!("{} = $4", quoted(when)));
         format!(
             "select distinct \"id\", {column} from {} \
              where tenant_id = $1 and connection_id = $2 and {column} = any($3) and {when}",
@@ -243,7 +244,8 @@ impl<'a> Table<'a> {
     pub(super) fn blank(&self, layer: Layer, personal: &[&str]) -> String {
         let key = self.parent().unwrap_or_else(|| quoted("id"));
         let gone: Vec<String> = personal.iter().map(|column| format!("{} = null", quoted(column))).collect();
-        let there: Vec<String> = personal.iter().map(|column| format!("t.{} is not null", quoted(column))).collect();
+        let there: Vec<String> =
+            personal.iter().map(|column| format!("t.{} is not null", quoted(column))).collect();
         let hash = match self.entity.parent {
             Some(_) => format!(", row_hash = t.row_hash # {ERASED_XOR}::bigint"),
             None => String::new(),

@@ -4,10 +4,7 @@ use crate::sim::{
     money::Currency,
     world::{
         catalog::ItemKind,
-        model::{
-            CreditNote, Entity, Invoice, InvoiceStatus, Line, PriceType, Row, Stamp, TransactionStatus,
-            custom_of,
-        },
+        model::{CreditNote, Entity, Invoice, InvoiceStatus, Line, PriceType, Row, Stamp, TransactionStatus},
     },
 };
 
@@ -95,7 +92,7 @@ impl Truth<'_> {
         c.opt("po_number", row.po_number.as_ref());
         c.opt("memo", row.note.as_ref());
         c.put("first_invoice", row.first);
-        c.opt("custom_fields", json_object(&custom_of(&row.id)));
+        c.opt("custom_fields", json_object(&self.world.custom_of(&row.id)));
         c.time("created_at", row.generated_at.or(Some(row.date)));
         c.time("updated_at", row.stamp.stamped.then_some(row.stamp.updated_at));
         c
@@ -131,7 +128,7 @@ impl Truth<'_> {
             if document.rated {
                 c.put("exchange_rate", currency.base_rate());
             }
-            c.opt("custom_fields", json_object(&custom_of(&line.id)));
+            c.opt("custom_fields", json_object(&self.world.custom_of(&line.id)));
             self.add(entity, c);
         }
     }
@@ -225,7 +222,7 @@ impl Truth<'_> {
         c.money("amount_allocated", row.allocated, currency);
         c.money("amount_refunded", row.refunded, currency);
         c.money("amount_available", row.available, currency);
-        c.opt("custom_fields", json_object(&custom_of(&row.id)));
+        c.opt("custom_fields", json_object(&self.world.custom_of(&row.id)));
         c
     }
 

@@ -3,201 +3,54 @@
 //!
 //! Every state that was read before the provider told of the erasure loses what is personal; what was read then or
 //! later stays as it was said. Pure. Absent on purpose: files, statements, and who tells of erasures.
+mod order;
+
+pub use order::{Claim, Claims, Cleared, Erased, Erasure, Order, Part, Whose, claim};
+pub(super) use order::{Tally, learn};
+
 use super::{RawRecord, Rows, StoredIssue, fold};
 use crate::{
-    decode::{Cut, Issue, Reject, texts},
+    decode::{Issue, Reject, texts},
     entity::{Entity, PREFIX, SUFFIX},
     error::Result,
-    time::Timestamp,
 };
 use arrow::{
     array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     compute::nullif,
 };
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 /// Said in place of a found value that tells of a person.
-pub(super) const NOT_SHOWN: &str = "not shown: the provider cleared the person's data";
+pub(in crate::load) const NOT_SHOWN: &str = "not shown: the provider cleared the person's data";
 /// Kept of a quarantined record that is no JSON, so that nothing can be cut out of it.
 const NOTHING: &[u8] = b"{}";
 /// A child row that lost a value is another row than the same one read later: that is written as it is said then. An
 /// involution, computable in SQL (`#`).
-pub(super) const ERASED_XOR: i64 = 0x5EED_E8A5_0000_0002;
-
-/// The provider's word that a person's data was cleared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cleared {
-    /// Key of the record that said so.
-    pub person: String,
-    /// When the request that returned it was sent.
-    pub told_at: Timestamp,
-}
-
-/// A told erasure as a destination keeps it, one per stream and person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Erasure {
-    /// Stream whose record told of it.
-    pub stream: String,
-    /// Key of that record.
-    pub person: String,
-    /// Everything read before loses what is personal.
-    pub told_at: Timestamp,
-    /// None: not done yet.
-    pub done_at: Option<Timestamp>,
-    /// What was done.
-    #[serde(flatten)]
-    pub erased: Erased,
-}
-
-/// What an erasure changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Erased {
-    /// Rows of history that lost a value; current rows are the newest of them.
-    pub rows: u64,
-    /// Stored bodies of which something was cut.
-    pub bodies: u64,
-    /// Quarantined records, open or resolved.
-    pub rejects: u64,
-    /// Quality issues.
-    pub issues: u64,
-}
-
-impl Erased {
-    /// Both together.
-    pub fn add(&mut self, other: Self) {
-        self.rows += other.rows;
-        self.bodies += other.bodies;
-        self.rejects += other.rejects;
-        self.issues += other.issues;
-    }
-}
-
-/// Whose a record is, and since when nothing older of it may stay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// Microseconds.
-    pub told_at: i64,
-    /// Position in `Order::persons`.
-    pub person: usize,
-}
-
-/// By key.
-pub type Claims = HashMap<String, Claim>;
-
-/// Adds a claim; of two, the one that was told later.
-pub fn claim(claims: &mut Claims, key: &str, new: Claim) {
-    match claims.get_mut(key) {
-        Some(known) if known.told_at >= new.told_at => {}
-        Some(known) => *known = new,
-        None => {
-            claims.insert(key.to_owned(), new);
-        }
-    }
-}
-
-/// What is to be erased, all at once.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// Stream and key of the told erasures.
-    pub persons: Vec<(String, String)>,
-    /// Noted with them.
-    pub done_at: Timestamp,
-    /// Per stream that holds personal data.
-    pub parts: Vec<Part>,
-}
-
-/// One stream's records.
-#[derive(Clone, Debug)]
-pub struct Part {
-    /// Its name.
-    pub stream: String,
-    /// Its unified tables, the main one first.
-    pub entities: Vec<Arc<Entity>>,
-    /// How a record says whose it is; any of them counts.
-    pub whose: Vec<Whose>,
-    /// What is cut out of bodies.
-    pub cut: Arc<Cut>,
-}
-
-/// One way of a record to say whose it is.
-#[derive(Clone, Debug)]
-pub struct Whose {
-    /// Column of the main table.
-    pub column: String,
-    /// Path of the same in the body.
-    pub at: String,
-    /// Only where this column, a field of the body too, holds this.
-    pub when: Option<(String, String)>,
-    /// What may stand there.
-    pub of: Claims,
-}
-
-/// Counts per person, by position.
-#[derive(Debug)]
-pub(super) struct Tally(pub(super) Vec<Erased>);
-
-impl Tally {
-    pub(super) fn new(order: &Order) -> Self {
-        Self(vec![Erased::default(); order.persons.len()])
-    }
-    pub(super) fn of(&mut self, person: usize) -> Option<&mut Erased> {
-        self.0.get_mut(person)
-    }
-    pub(super) fn total(&self) -> Erased {
-        let mut total = Erased::default();
-        self.0.iter().for_each(|one| total.add(*one));
-        total
-    }
-    /// Notes in the erasures of the order what was done; `done_at`: nothing is left to do.
-    pub(super) fn note(&self, order: &Order, erasures: &mut [Erasure], done_at: Option<Timestamp>) {
-        let all = order.persons.iter().zip(&self.0);
-        for ((stream, person), done) in all {
-            let one = erasures.iter_mut().find(|e| e.stream == *stream && e.person == *person);
-            if let Some(one) = one {
-                one.erased.add(*done);
-                one.done_at = done_at.or(one.done_at);
-            }
-        }
-    }
-}
-
-/// Adds what a commit was told. A person of whom it is known that the data was cleared is no new work.
-pub(super) fn learn(erasures: &mut Vec<Erasure>, stream: &str, cleared: &[Cleared]) {
-    for one in cleared {
-        if erasures.iter().any(|e| e.stream == stream && e.person == one.person) {
-            continue;
-        }
-        erasures.push(Erasure {
-            stream: stream.to_owned(),
-            person: one.person.clone(),
-            told_at: one.told_at,
-            done_at: None,
-            erased: Erased::default(),
-        });
-    }
-}
+pub(in crate::load) const ERASED_XOR: i64 = 0x5EED_E8A5_0000_0002;
 
 impl Part {
     /// The stream's main table.
-    pub(super) fn main(&self) -> Option<&Arc<Entity>> {
+    pub(in crate::load) fn main(&self) -> Option<&Arc<Entity>> {
         self.entities.first()
     }
     /// The column of one of its tables that holds the record's key.
-    pub(super) fn key_of(entity: &Entity) -> &str {
+    pub(in crate::load) fn key_of(entity: &Entity) -> &str {
         entity.parent.as_ref().map_or("id", |p| p.column.as_str())
     }
     /// Columns that `claims` reads.
-    pub(super) fn columns(&self) -> Vec<&str> {
-        let named = self.whose.iter().flat_map(|w| [Some(w.column.as_str()), w.when.as_ref().map(|(c, _)| c.as_str())]);
+    pub(in crate::load) fn columns(&self) -> Vec<&str> {
+        let named = self
+            .whose
+            .iter()
+            .flat_map(|w| [Some(w.column.as_str()), w.when.as_ref().map(|(c, _)| c.as_str())]);
         let mut columns: Vec<&str> = ["id"].into_iter().chain(named.flatten()).collect();
         columns.sort_unstable();
         columns.dedup();
         columns
     }
     /// Whether anybody of the order can have records here.
-    pub(super) fn asks(&self) -> bool {
+    pub(in crate::load) fn asks(&self) -> bool {
         self.whose.iter().any(|w| !w.of.is_empty())
     }
     /// Adds the keys of those rows of the main table that are a person's of the order.
@@ -206,7 +59,8 @@ impl Part {
         for whose in self.whose.iter().filter(|w| !w.of.is_empty()) {
             let keys: &StringArray = fold::column(rows, &whose.column)?;
             let when = whose.when.as_ref();
-            let when = when.map(|(c, is)| Ok::<_, crate::error::Error>((fold::column::<StringArray>(rows, c)?, is)));
+            let when =
+                when.map(|(c, is)| Ok::<_, crate::error::Error>((fold::column::<StringArray>(rows, c)?, is)));
             let when = when.transpose()?;
             for row in (0..rows.num_rows()).filter(|row| keys.is_valid(*row)) {
                 let fits = when.is_none_or(|(c, is)| c.is_valid(row) && c.value(row) == is);
@@ -229,8 +83,9 @@ impl Part {
         found
     }
     /// The body of a record without what is personal; None: it stays as it is.
-    pub(super) fn body(&self, record: &RawRecord, claims: &Claims) -> Option<(Bytes, Claim)> {
-        let claim = claims.get(&record.key).filter(|c| record.read_at.0 < c.told_at && !record.body.is_empty())?;
+    pub(in crate::load) fn body(&self, record: &RawRecord, claims: &Claims) -> Option<(Bytes, Claim)> {
+        let claim =
+            claims.get(&record.key).filter(|c| record.read_at.0 < c.told_at && !record.body.is_empty())?;
         match self.cut.apply(&record.body) {
             Some(Cow::Owned(cut)) => Some((cut.into(), *claim)),
             Some(Cow::Borrowed(_)) => None,
@@ -239,12 +94,13 @@ impl Part {
     }
     /// The quarantined record without what is personal; None: it stays as it is. What was found wrong is not said any
     /// more, for it may be just that.
-    pub(super) fn reject(&self, reject: &Reject, claims: &Claims) -> Option<(Reject, Claim)> {
+    pub(in crate::load) fn reject(&self, reject: &Reject, claims: &Claims) -> Option<(Reject, Claim)> {
         if reject.stream != self.stream {
             return None;
         }
         let by_key = reject.key.as_ref().and_then(|key| claims.get(key)).copied();
-        let claim = by_key.max_by_told(self.claim_of_body(&reject.body)).filter(|c| reject.asked_at.0 < c.told_at)?;
+        let claim =
+            by_key.max_by_told(self.claim_of_body(&reject.body)).filter(|c| reject.asked_at.0 < c.told_at)?;
         let body = match self.cut.apply(&reject.body) {
             Some(Cow::Owned(cut)) => cut.into(),
             Some(Cow::Borrowed(_)) => reject.body.clone(),
@@ -255,7 +111,11 @@ impl Part {
     }
     /// The issue without the value that was found; None: it stays as it is. Only main tables have personal columns that
     /// a value may not fit: those of their children are JSON.
-    pub(super) fn issue(&self, issue: &StoredIssue, claims: &Claims) -> Option<(StoredIssue, Claim)> {
+    pub(in crate::load) fn issue(
+        &self,
+        issue: &StoredIssue,
+        claims: &Claims,
+    ) -> Option<(StoredIssue, Claim)> {
         let main = self.main().filter(|main| main.name == issue.entity)?;
         let claim = claims.get(&issue.id)?;
         let older = issue.first_seen.is_none_or(|at| at.0 < claim.told_at);
@@ -270,12 +130,12 @@ impl Part {
 
 /// Low half of a body's xxh3-128.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
-pub(super) fn body_hash(body: &[u8]) -> u64 {
+pub(in crate::load) fn body_hash(body: &[u8]) -> u64 {
     twox_hash::XxHash3_128::oneshot(body) as u64
 }
 
 /// The hash of a body as it was received, when the stored one is not that any more.
-pub(super) fn received(hash: i64, body: &[u8]) -> Option<u64> {
+pub(in crate::load) fn received(hash: i64, body: &[u8]) -> Option<u64> {
     let hash = hash.cast_unsigned();
     (!body.is_empty() && hash != body_hash(body)).then_some(hash)
 }
@@ -295,7 +155,7 @@ impl Later for Option<Claim> {
 
 /// Whether a stored column of a table holds personal data: one that says so, one that was promoted from the merchant's
 /// fields, and one that no pipeline declares any more, which was.
-pub(super) fn is_personal(entity: &Entity, column: &str) -> bool {
+pub(in crate::load) fn is_personal(entity: &Entity, column: &str) -> bool {
     match entity.column(column) {
         Some(own) => own.pii || own.promoted,
         None => {
@@ -308,7 +168,7 @@ pub(super) fn is_personal(entity: &Entity, column: &str) -> bool {
 
 /// The same rows without personal values, where `claims` have their record and they were observed before; None: all
 /// stay as they are.
-pub(super) fn blank(
+pub(in crate::load) fn blank(
     rows: &RecordBatch,
     entity: &Entity,
     claims: &Claims,
@@ -382,7 +242,8 @@ pub fn bygone(part: &Part, claims: &Claims, rows: &mut Rows, issues: &mut [Issue
 
 /// The rows of these records without personal values: they were made of bodies that something was cut out of.
 pub fn blank_all(rows: &mut Rows, keys: &[String]) -> Result<()> {
-    let claims: Claims = keys.iter().map(|key| (key.clone(), Claim { told_at: i64::MAX, person: 0 })).collect();
+    let claims: Claims =
+        keys.iter().map(|key| (key.clone(), Claim { told_at: i64::MAX, person: 0 })).collect();
     let mut tally = Tally(Vec::new());
     if let Some(main) = blank(&rows.main, &rows.entity, &claims, &mut tally)? {
         rows.main = main;
