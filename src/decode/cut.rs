@@ -47,6 +47,12 @@ impl Cut {
             None => step.whole = true,
         }
     }
+    /// Whether the member at this path goes, or one that it is in.
+    pub fn takes(&self, path: &str) -> bool {
+        let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
+        let mut fits = self.0.iter().filter(|step| step.fits(first.as_bytes()));
+        fits.any(|step| step.whole || rest.is_some_and(|rest| step.below.takes(rest)))
+    }
     /// The body without these members; borrowed when it has none of them. None: it is not JSON.
     pub fn apply<'b>(&self, body: &'b [u8]) -> Option<Cow<'b, [u8]>> {
         let mut scan = Scan::record(body);
@@ -192,6 +198,13 @@ mod tests {
             r#"{"id":"x","cs":2,"at":[{"k":1},{}],"in":{"c":{"id":2},"d":{}}}"#
         );
         assert_eq!(without(&["in/*/e", "in/c"], body).matches("\"c\"").count(), 0);
+    }
+
+    #[test]
+    fn a_member_is_taken_with_what_it_is_in() {
+        let cut = Cut::of(["cf_*", "in/*/e"]);
+        assert!(["cf_a", "cf_a/b", "in/x/e", "in/x/e/f"].iter().all(|path| cut.takes(path)));
+        assert!(!["c", "in", "in/x", "e", "in/e"].iter().any(|path| cut.takes(path)));
     }
 
     #[test]

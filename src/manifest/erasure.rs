@@ -4,7 +4,7 @@
 //! Absent on purpose: cutting (`decode::Cut`), and what is done with stored data (`load`).
 use super::{Clearing, Personal, Stream, Whose, prove::Prover, raw};
 use crate::{
-    decode::{Cut, Struct, Type},
+    decode::{Cut, Mark, Struct, Type},
     error::Result,
     yaml::{Pairs, WordOr, line, suggest},
 };
@@ -48,11 +48,36 @@ pub(super) fn resolve(p: &Prover<'_>, raw: &Raw, streams: &mut [Stream]) -> Resu
         if let (Some(at), None) = (&body.erasure, &personal) {
             return Err(p.file.error(line(at), "a stream that tells of erasures needs `personal`"));
         }
+        if let (Some(at), Some((whose, cut))) = (&body.personal, &personal) {
+            needed(p, line(at), stream, clearing.as_ref(), whose, cut)?;
+        }
         stream.clearing = clearing;
         stream.personal = personal
             .map(|(whose, cut)| Personal { whose, cut: Arc::new(Cut::of(cut.iter().map(String::as_str))) });
     }
     vias(p, raw)
+}
+
+/// What tells records, their states and their persons from each other is not cut out.
+fn needed(
+    p: &Prover<'_>,
+    at: u64,
+    stream: &Stream,
+    clearing: Option<&Clearing>,
+    whose: &[Whose],
+    cut: &[String],
+) -> Result<()> {
+    let cut = Cut::of(cut.iter().map(String::as_str));
+    let own = [Some(&stream.key), stream.version.as_ref(), stream.updated.as_ref()].into_iter().flatten();
+    let marks = stream.deleted.as_ref().map(Mark::field).into_iter().chain(clearing.map(|c| &c.field));
+    let persons = whose.iter().flat_map(|w| [Some(&w.at), w.when.as_ref().map(|(field, _)| field)]).flatten();
+    match own.chain(marks).chain(persons).find(|path| cut.takes(path)) {
+        None => Ok(()),
+        Some(path) => {
+            let what = format!("`{path}` cannot be personal: the stream needs it to tell records apart");
+            Err(p.file.error(at, what).hint("name the members more narrowly"))
+        }
+    }
 }
 
 fn clearing(p: &Prover<'_>, raw: &raw::Erasure, stream: &Stream) -> Result<Clearing> {

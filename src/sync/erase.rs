@@ -47,29 +47,36 @@ pub(super) async fn pending<D: Destination>(job: &Job, destination: &mut D, now:
     Ok(done)
 }
 
-/// What a record that was read before an erasure still holds, without what is personal: a redriven one brings nothing
-/// back.
-pub(super) async fn older<D: Destination>(
-    job: &Job,
-    stream: &Stream,
-    rows: &mut Rows,
-    issues: &mut [Issue],
-    destination: &mut D,
-) -> Result<()> {
-    if stream.personal.is_none() {
-        return Ok(());
+/// What of a stream's records was erased, for records that are made into rows once more: redriven, or rebuilt. They
+/// bring nothing back.
+pub(super) struct Bygone(Vec<Part>);
+
+impl Bygone {
+    pub(super) async fn read<D: Destination>(
+        job: &Job,
+        stream: &Stream,
+        destination: &mut D,
+    ) -> Result<Self> {
+        if stream.personal.is_none() {
+            return Ok(Self(Vec::new()));
+        }
+        let told = destination.erasures(&job.facts.owner).await?;
+        if told.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
+        let mut parts = parts(job, &told, destination).await?;
+        parts.retain(|part| part.stream == stream.name);
+        Ok(Self(parts))
     }
-    let told = destination.erasures(&job.facts.owner).await?;
-    if told.is_empty() {
-        return Ok(());
+    /// Takes what is personal out of rows, bodies and issues of records that were read before.
+    pub(super) fn leave_out(&self, rows: &mut Rows, issues: &mut [Issue]) -> Result<()> {
+        for part in &self.0 {
+            let mut claims = Claims::new();
+            part.claims(&rows.main, &mut claims)?;
+            bygone(part, &claims, rows, issues)?;
+        }
+        Ok(())
     }
-    let parts = parts(job, &told, destination).await?;
-    for part in parts.iter().filter(|part| part.stream == stream.name) {
-        let mut claims = Claims::new();
-        part.claims(&rows.main, &mut claims)?;
-        bygone(part, &claims, rows, issues)?;
-    }
-    Ok(())
 }
 
 /// Per stream with personal data, how its records name these persons.

@@ -1,5 +1,5 @@
 //! Unified rows again, from the stored bodies: what a changed mapping, zone or column needs.
-use super::{Job, Normalizers, normalizers::decoder};
+use super::{Job, Normalizers, erase, normalizers::decoder};
 use crate::{
     checkpoint::{Checkpoint, Phase},
     decode::Page,
@@ -34,6 +34,7 @@ pub async fn rebuild<D: Destination>(
     let normalizer = normalizers.get(&job.connector, stream).await?;
     let mut decoder = decoder(stream)?;
     let mut rebuilt = Rebuilt { stream: stream.name.clone(), bodies: 0, rejected: 0, diffs: Vec::new() };
+    let bygone = erase::Bygone::read(job, stream, destination).await?;
     let mut alive = HashSet::new();
     let mut after = 0;
     let mut begun = false;
@@ -58,8 +59,9 @@ pub async fn rebuild<D: Destination>(
         let mut normalized = normalizer.run(&job.facts, &decoded).await?;
         let cut: Vec<String> =
             records.iter().filter(|r| r.received.is_some()).map(|r| r.key.clone()).collect();
-        if let Some(rows) = normalized.rows.as_mut().filter(|_| !cut.is_empty()) {
+        if let Some(rows) = &mut normalized.rows {
             blank_all(rows, &cut)?;
+            bygone.leave_out(rows, &mut normalized.issues)?;
         }
         rebuilt.rejected += (rejects.len() + normalized.rejects.len()) as u64;
         alive.extend(records.iter().filter(|r| !r.deleted).map(|r| key_hash(&r.key)));

@@ -57,7 +57,8 @@ pub async fn redrive<D: Destination>(
         return Ok(done);
     }
     if let Some(rows) = &mut normalized.rows {
-        erase::older(job, stream, rows, &mut normalized.issues, destination).await?;
+        let bygone = erase::Bygone::read(job, stream, destination).await?;
+        bygone.leave_out(rows, &mut normalized.issues)?;
     }
     let commit = Commit {
         stream: stream.name.clone(),

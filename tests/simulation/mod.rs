@@ -2,7 +2,7 @@
 //!
 //! `TIDEGATE_SEEDS` sets how many seeds, `TIDEGATE_SEED` and `TIDEGATE_CRASH` (`12:after`) replay one.
 mod chaos;
-mod crash;
+pub(crate) mod crash;
 pub(crate) mod harness;
 mod pace;
 mod repair;

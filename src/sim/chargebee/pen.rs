@@ -109,19 +109,7 @@ impl Pen<'_> {
             .put("channel", "web");
         o.put("card_status", row.card_status)
             .raw("billing_address", &self.address(row, "billing_address", true));
-        o.some(
-            "contacts",
-            row.contacts.iter().enumerate().map(|(i, email)| {
-                let mut contact = self.object();
-                contact
-                    .put("id", format!("contact_{}_{i}", row.id))
-                    .put("email", email)
-                    .put("label", "accounting");
-                contact.put("enabled", true).put("send_account_email", false).put("send_billing_email", true);
-                contact.put("object", "contact");
-                contact.end()
-            }),
-        );
+        o.some("contacts", self.contacts(row));
         if row.auto_collection {
             let mut method = self.object();
             method
@@ -163,6 +151,17 @@ impl Pen<'_> {
         }
         o.put("object", "customer");
         o.end()
+    }
+
+    fn contacts(self, row: &Customer) -> impl Iterator<Item = String> {
+        row.contacts.iter().enumerate().map(move |(i, email)| {
+            let mut contact = self.object();
+            contact.put("id", format!("contact_{}_{i}", row.id)).put("email", email);
+            contact.put("label", "accounting");
+            contact.put("enabled", true).put("send_account_email", false).put("send_billing_email", true);
+            contact.put("object", "contact");
+            contact.end()
+        })
     }
 
     /// The card that comes along with a customer; None without one.
