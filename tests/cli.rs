@@ -6,6 +6,7 @@ mod faces;
 mod faults;
 mod insight;
 mod kills;
+mod privacy;
 mod records;
 mod repair;
 mod site;

@@ -216,7 +216,7 @@ impl Story {
     async fn check<P: Place>(&self, place: &P, kept: usize, what: &str) -> BTreeMap<String, usize> {
         let dump = place.dump().await;
         if let Some(at) = dump.find(GONE) {
-            let from = (0..at).rev().take(400).filter(|i| dump.is_char_boundary(*i)).last().unwrap_or(at);
+            let from = (at.saturating_sub(400)..=at).find(|i| dump.is_char_boundary(*i)).unwrap_or(at);
             panic!("{what}: still there: {}", &dump[from..at + GONE.len() + 20]);
         }
         assert_eq!(dump.matches(KEPT).count(), kept, "{what}: of another customer");

@@ -62,19 +62,24 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
+fn persons(count: u64) -> String {
+    if count == 1 { "1 person".into() } else { format!("{count} persons") }
+}
+
 fn erasures(scene: &Scene<'_>, one: &PipelineStatus) {
     let told = &one.erasures;
     if told.done > 0 {
         let what = &told.erased;
         scene.out.note(&format!(
-            "erased what was read of {} persons before the provider cleared it: {} rows, {} bodies, {} quarantined \
-             records, {} issues",
-            told.done, what.rows, what.bodies, what.rejects, what.issues
+            "erased what was read of {} before the provider cleared it: {} rows, {} bodies, {} quarantined records, \
+             {} issues",
+            persons(told.done),
+            what.rows, what.bodies, what.rejects, what.issues
         ));
     }
     if told.pending > 0 {
         let name = &one.pipeline;
-        scene.out.note(&format!("{} persons are still to be erased: tidegate sync {name}", told.pending));
+        scene.out.note(&format!("still to be erased: {}; next: tidegate sync {name}", persons(told.pending)));
     }
 }
 
