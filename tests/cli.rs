@@ -8,6 +8,7 @@ mod faults;
 mod insight;
 mod kills;
 mod overlays;
+mod privacy;
 mod records;
 mod repair;
 mod schedule;

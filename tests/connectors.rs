@@ -695,3 +695,36 @@ fn both_connectors_fit_the_json_schema_and_a_wrong_one_does_not() {
     value["budgett"] = 1.into();
     assert!(!fits(&schema, &schema, &value));
 }
+
+#[test]
+fn what_is_personal_is_held_to_the_record_the_tables_and_the_other_streams() {
+    let personal = "    personal:\n      of: [customer_id]\n      paths: [masked_card_number]\n";
+    let cases = [
+        ("paths: [masked_card_number]", "paths: [masked_card_numbr]", "did you mean `masked_card_number`"),
+        ("paths: [masked_card_number]", "paths: [amount/x]", "`amount/x` is not a path of `record`"),
+        ("paths: [masked_card_number]", "paths: [c*]", "`customer_id` cannot be personal"),
+        ("beyond: [iin,", "beyond: [status,", "`status` is declared by `record`"),
+        ("beyond: [iin,", "beyond: [a//b,", "`a//b` is not a path such as"),
+        ("field: pii_cleared", "field: pii_clear", "`field: pii_clear` is not a text field of `record`"),
+        ("via: subscriptions }]", "via: subscriptons }]", "did you mean `subscriptions`"),
+        ("{ entity_type: customer }", "{ entity_typ: customer }", "`when` must be one `column: value`"),
+        ("payment_sources, quotes] }", "payment_sources, quote] }", "did you mean `quotes`"),
+        (
+            "{ column: customer_id, at: content/customer/id }",
+            "{ column: customer_id }",
+            "`customer_id` is not a path",
+        ),
+        ("{ column: giver_customer_id,", "{ column: giver_id,", "no column `giver_id`"),
+        (personal, "    erasure: { field: status, value: x }\n", "only one stream of a connector tells"),
+    ];
+    for (from, to, expected) in cases {
+        let to = if from == personal { format!("{to}{personal}") } else { to.to_owned() };
+        check("chargebee", "connector.yaml", from, &to, &[expected, CHARGEBEE]);
+    }
+    let text = file("chargebee", "connector.yaml").text;
+    let from =
+        text.find("    personal:\n      of: [{ column: customer_id, at: content/customer/id }]").unwrap();
+    let whole = text[from..].split("    record:").next().unwrap();
+    let left_out = "stream `hosted_pages` feeds `hosted_pages.url`, which is personal data";
+    check("chargebee", "connector.yaml", whole, "", &[left_out, CHARGEBEE, "personal: { of:"]);
+}

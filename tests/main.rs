@@ -24,6 +24,8 @@ mod destination;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod erasure;
+#[cfg(test)]
 mod extract;
 #[cfg(test)]
 mod http;

@@ -78,6 +78,8 @@ fn connector(feeds: Vec<(Arc<Entity>, &str)>) -> (Connector, Arc<Stream>) {
         deleted: None,
         cut: None,
         deletes: None,
+        clearing: None,
+        personal: None,
         requires: None,
         paging: Paging::PageNumber { send: "page".into(), first: 1, total: "/n".into(), size },
         cursor: Cursor::Snapshot { order: None, lag: Duration::ZERO },

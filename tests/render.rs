@@ -60,6 +60,7 @@ fn run() -> Summary {
             stream("subscriptions", 1, 12, 3, 0, 9_120, 310),
             stream("invoices", 1_204, 120_345, 1_250, 2, 1_554_000_000, 75_000),
         ],
+        erased: 0,
         error: None,
         next: vec!["tidegate quarantine list acme".into()],
     }

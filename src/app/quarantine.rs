@@ -5,6 +5,7 @@ use crate::{
     load::{Destination, StoredReject},
     pipeline::Pipeline,
     sync::{Normalizers, Redriven, redrive},
+    time::{Clock, SystemClock},
 };
 
 use arrow::{
@@ -55,7 +56,9 @@ pub async fn redrive_all(
             let Some(checkpoint) = opened.checkpoints.get(&stream.name).filter(|_| !chosen.is_empty()) else {
                 continue;
             };
-            done.push(redrive(&job, stream, chosen, checkpoint.clone(), &mut store, normalizers).await?);
+            let now = SystemClock.now();
+            let again = redrive(&job, stream, chosen, checkpoint.clone(), &mut store, normalizers, now);
+            done.push(again.await?);
         }
         Ok(done)
     };

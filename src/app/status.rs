@@ -3,7 +3,7 @@ use super::project::Project;
 use crate::{
     checkpoint::{Checkpoint, Errand, Phase, Progress},
     error::Result,
-    load::Destination,
+    load::{Destination, Erased, Erasure},
     manifest::{Connector, Cursor, Stream},
     pipeline::Pipeline,
     sync::summary::StreamSummary,
@@ -30,12 +30,28 @@ pub struct PipelineStatus {
     pub spare_files: u64,
     /// The command that saves them, when there are many.
     pub compaction: Option<String>,
+    /// Persons whose data the provider cleared.
+    pub erasures: Erasures,
     /// When the schedule is due next.
     pub next_due: Option<Timestamp>,
     /// Per stream of the connector.
     pub streams: Vec<StreamStatus>,
     /// The last runs' summaries, newest first.
     pub runs: Vec<serde_json::Value>,
+}
+
+/// What the provider told of erasures, and what was done.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Erasures {
+    /// Persons whose older data is erased.
+    pub done: u64,
+    /// Persons whose older data the next sync erases.
+    pub pending: u64,
+    /// When the last one was done.
+    pub last: Option<Timestamp>,
+    /// What was erased.
+    #[serde(flatten)]
+    pub erased: Erased,
 }
 
 /// One stream.
@@ -93,6 +109,7 @@ pub async fn status<C: Clock>(
     };
     let rejects = if stored.is_some() { store.rejects(&pipeline.owner).await?.len() as u64 } else { 0 };
     let upkeep = store.upkeep(&pipeline.owner).await?;
+    let told = if stored.is_some() { store.erasures(&pipeline.owner).await? } else { Vec::new() };
     let opened = stored.unwrap_or_default();
     let now = clock.now();
     let streams: Vec<StreamStatus> = connector
@@ -125,10 +142,26 @@ pub async fn status<C: Clock>(
         quarantined: rejects,
         spare_files: upkeep.spare_files,
         compaction: upkeep.compaction_due().then(|| format!("tidegate compact {}", pipeline.name)),
+        erasures: erasures(&told),
         next_due: pipeline.schedule.as_ref().and_then(|s| s.next_after(now)),
         streams,
         runs: summaries.into_iter().take(runs).collect(),
     })
+}
+
+fn erasures(told: &[Erasure]) -> Erasures {
+    let mut all = Erasures::default();
+    for one in told {
+        match one.done_at {
+            Some(at) => {
+                all.done += 1;
+                all.last = all.last.max(Some(at));
+            }
+            None => all.pending += 1,
+        }
+        all.erased.add(one.erased);
+    }
+    all
 }
 
 /// Whether the rows would be made the same today. `runs`: newest first.

@@ -4,8 +4,9 @@ use crate::{
     error::{Error, Kind, Result},
     id::Owner,
     load::{
-        Change, Commit, Committed, Compacted, Destination, Diff, Entry, Layer, Opened, RawRecord, Retained,
-        See, StoredIssue, StoredReject, Upkeep, lake::Lake, postgres::Postgres,
+        Change, Commit, Committed, Compacted, Destination, Diff, Entry, Erased, Erasure, Layer, Opened,
+        RawRecord, Retained, See, StoredIssue, StoredReject, Upkeep, erase::Order, lake::Lake,
+        postgres::Postgres,
     },
     model,
     time::Timestamp,
@@ -128,6 +129,12 @@ impl Destination for Store {
     }
     async fn journal(&mut self, owner: &Owner) -> Result<Vec<Entry>> {
         either!(self.journal(owner))
+    }
+    async fn erasures(&mut self, owner: &Owner) -> Result<Vec<Erasure>> {
+        either!(self.erasures(owner))
+    }
+    async fn erase(&mut self, order: &Order) -> Result<Erased> {
+        either!(self.erase(order))
     }
     async fn record_run(&mut self, summary: &serde_json::Value) -> Result<()> {
         either!(self.record_run(summary))

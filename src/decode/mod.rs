@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of HTTP, entities or SQL. What must hold is `tests/decode_exactness.rs`, row by row.
 mod column;
+mod cut;
 mod datetime;
 mod decoder;
 mod fault;
@@ -16,6 +17,7 @@ mod shape;
 mod text;
 mod told;
 
+pub use cut::{Cut, texts};
 pub use decoder::Decoder;
 pub use fault::Rule;
 pub use page::page;

@@ -2,6 +2,7 @@
 //!
 //! There is no other way to move a watermark. A destination knows entities and checkpoints; it knows nothing of
 //! providers, HTTP or mappings.
+pub mod erase;
 mod fold;
 mod issue;
 mod journal;
@@ -22,6 +23,7 @@ use crate::{
 };
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+pub use erase::{Cleared, Erased, Erasure};
 pub use issue::{IssueKey, StoredIssue};
 pub use journal::{Change, Entry, JOURNAL_MAX, Moved, Verb};
 pub use late::{Due, Late};
@@ -110,6 +112,8 @@ pub struct Commit {
     pub seen: Vec<u128>,
     /// What an earlier read asked for already: changed rows that were due then are counted as late.
     pub due: Option<Due>,
+    /// Persons whose data the provider says it cleared: noted as still to be erased, unless known already.
+    pub cleared: Vec<Cleared>,
 }
 
 impl Commit {
@@ -162,8 +166,10 @@ pub struct RawRecord {
     pub read_at: Timestamp,
     /// Found missing by a complete scan; the body is empty then.
     pub deleted: bool,
-    /// As received.
+    /// As received, less what was cut out of it since.
     pub body: Bytes,
+    /// Low half of the xxh3-128 of the body as it was received, when something was cut out of it.
+    pub received: Option<u64>,
     /// Commit that stored it.
     pub commit_no: i64,
 }
@@ -222,6 +228,12 @@ pub trait Destination: Send {
     fn change_state(&mut self, change: Change) -> impl Future<Output = Result<i64>> + Send;
     /// What operators did to checkpoints, oldest first, at most `JOURNAL_MAX` entries; no lock needed.
     fn journal(&mut self, owner: &Owner) -> impl Future<Output = Result<Vec<Entry>>> + Send;
+    /// Told erasures of a connection, oldest first, done or not; no lock needed.
+    fn erasures(&mut self, owner: &Owner) -> impl Future<Output = Result<Vec<Erasure>>> + Send;
+    /// Takes what is personal out of everything of the opened connection that was read before it was told to: rows of
+    /// both layers, bodies, quarantine and issues, and notes the erasures as done. Number, order, version,
+    /// `observed_at` of rows stay; so does the `row_hash` of main rows. Repeating one that died part-way finishes it.
+    fn erase(&mut self, order: &erase::Order) -> impl Future<Output = Result<Erased>> + Send;
     /// Keeps one run's JSON summary, of an opened connection.
     fn record_run(&mut self, summary: &serde_json::Value) -> impl Future<Output = Result<()>> + Send;
     /// The last `limit` summaries, newest first; no lock needed.

@@ -3,6 +3,7 @@
 //! The raw file is in `raw`; only `prove` makes one into the other. Absent on purpose: running a mapping (`normalize`)
 //! and asking a provider (`extract`).
 mod embedded;
+mod erasure;
 mod fingerprint;
 mod hide;
 mod keys;
@@ -21,7 +22,7 @@ pub use overlay::{MAPPED, ZONE};
 pub use prove::load;
 
 use crate::{
-    decode::{Mark, Struct, Told},
+    decode::{Cut, Mark, Struct, Told},
     entity::{Entity, Policies},
 };
 use std::{
@@ -202,10 +203,45 @@ pub struct Stream {
     pub paging: Paging,
     /// How changes are found.
     pub cursor: Cursor,
+    /// How this stream tells that a person's data was cleared.
+    pub clearing: Option<Clearing>,
+    /// What of its records tells of a person.
+    pub personal: Option<Personal>,
     /// What the mappings use of a record.
     pub record: Struct,
     /// The first is the main entity (one row per record); others are its child entities.
     pub feeds: Vec<Feed>,
+}
+
+/// A record that says so tells that the data of the person whose key it has was cleared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clearing {
+    /// Text field of `record`.
+    pub field: String,
+    /// What it holds then.
+    pub value: String,
+}
+
+/// What of a stream's records is personal.
+#[derive(Clone, Debug)]
+pub struct Personal {
+    /// How a record says whose it is; any of them counts.
+    pub whose: Vec<Whose>,
+    /// The members of its body that are personal.
+    pub cut: Arc<Cut>,
+}
+
+/// One way of a record to say whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// Column of the stream's main table that holds the person's key.
+    pub column: String,
+    /// Path of the same in the body.
+    pub at: String,
+    /// Only where this column, a field of the body too, holds this.
+    pub when: Option<(String, String)>,
+    /// The column holds the key of a record of this stream, which says whose that is.
+    pub via: Option<String>,
 }
 
 /// How one record is asked for.

@@ -110,6 +110,8 @@ pub(super) struct Stream {
     pub(super) requires: Option<Spanned<Requires>>,
     pub(super) page: Spanned<Page>,
     pub(super) cursor: Spanned<Cursor>,
+    pub(super) erasure: Option<Spanned<Erasure>>,
+    pub(super) personal: Option<Spanned<Personal>>,
     pub(super) record: Spanned<Type>,
     pub(super) feeds: Spanned<Vec<Spanned<WordOr<String, Feed>>>>,
 }
@@ -129,6 +131,34 @@ pub(super) struct Deletes {
     pub(super) any_of: Spanned<Vec<String>>,
     pub(super) send: Spanned<String>,
     pub(super) record: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Erasure {
+    pub(super) field: Spanned<String>,
+    pub(super) value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Personal {
+    pub(super) of: Spanned<Vec<Spanned<WordOr<String, Whose>>>>,
+    #[serde(default)]
+    pub(super) paths: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) beyond: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) like: super::erasure::Places,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Whose {
+    pub(super) column: Spanned<String>,
+    pub(super) at: Option<Spanned<String>>,
+    pub(super) when: Option<Spanned<Pairs<String>>>,
+    pub(super) via: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -279,6 +309,9 @@ mod tests {
             ("mark", keys::<Mark>()),
             ("deletes", keys::<Deletes>()),
             ("requires", keys::<Requires>()),
+            ("erasure", keys::<Erasure>()),
+            ("personal", keys::<Personal>()),
+            ("whose", keys::<Whose>()),
             ("list", keys::<List>()),
             ("get", keys::<Get>()),
             ("page", keys::<Page>()),

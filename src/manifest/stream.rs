@@ -1,6 +1,6 @@
 //! One stream of connector.yaml: paging, cursor, key fields and the unified tables it feeds.
 use super::{
-    Cursor, Feed, Get, PageSize, Paging, Slices, Stream, Template, TimeUnit,
+    Cursor, Feed, Get, PageSize, Paging, Slices, Stream, Template, TimeUnit, erasure,
     keys::KeyFields,
     lint,
     prove::Prover,
@@ -37,6 +37,7 @@ pub(super) fn streams(
         streams.push(feeder.stream(name, body)?);
     }
     told::resolve(prover, &raw.0, &mut streams)?;
+    erasure::resolve(prover, &raw.0, &mut streams)?;
     let streams: Vec<Arc<Stream>> = streams.into_iter().map(Arc::new).collect();
     feeder.owners(&streams)?;
     feeder.unused(&streams)?;
@@ -95,6 +96,8 @@ impl Feeder<'_> {
             updated,
             deleted,
             deletes: None,
+            clearing: None,
+            personal: None,
             requires: raw.requires.as_ref().map(|r| p.requires(&r.value)).transpose()?,
             feeds: self.feeds(name, &raw.feeds)?,
             record,

@@ -17,14 +17,14 @@ use crate::{
 use chaos::{Chaos, Front, Knob};
 use chargebee::{Chargebee, ProductCatalog, Quirks};
 use std::{collections::BTreeMap, time::Duration};
-use world::{Size, World, model::Row};
+use world::{Resource, Size, World, model::Row};
 
 /// Records of a page that `duplicate_page` shows again.
 const REPEAT: usize = 3;
 
 /// A handler that can also be told to do things: what `server` serves.
 pub trait Site: Handler {
-    /// Does what the control path (`advance`, `quiet`, `requests`) says.
+    /// Does what the control path (`advance`, `clear`, `quiet`, `requests`) says.
     fn control(&mut self, now: Timestamp, path: &str, query: &[(String, String)]) -> Response;
 }
 
@@ -214,9 +214,17 @@ impl Site for Sim {
                 self.advance(present.plus(Duration::from_secs(u64::from(days) * 86_400)));
                 self.set_clock(now);
             }
+            "clear" => {
+                let id = query.iter().find(|(n, _)| n == "customer").map_or("", |(_, v)| v.as_str());
+                let Some(Row::Customer(at)) = self.world.find(Resource::Customers, id) else {
+                    return answer::json(400, r#"{"message":"say whose data: /_sim/clear?customer=ID"}"#);
+                };
+                self.advance(self.time(now));
+                self.world.clear(at);
+            }
             "quiet" => self.quiet(now),
             "requests" => {}
-            _ => return answer::json(404, r#"{"message":"there are: advance, quiet, requests"}"#),
+            _ => return answer::json(404, r#"{"message":"there are: advance, clear, quiet, requests"}"#),
         }
         answer::json(
             200,

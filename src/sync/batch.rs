@@ -1,5 +1,5 @@
 //! What has arrived of one stream and is not committed yet, and the proof that a scan was complete.
-use super::{Job, Normalizers, normalizers::decoder, redact::redact, sift::Sift};
+use super::{Job, Normalizers, erase, normalizers::decoder, redact::redact, sift::Sift};
 use crate::{
     checkpoint::Checkpoint,
     decode::{Decoder, Reject},
@@ -179,6 +179,7 @@ impl Batcher {
         if let Some(count) = self.no_cursor.as_mut().filter(|_| self.sift.is_none()) {
             *count += records.updated_at.iter().filter(|at| at.is_none()).count() as u64;
         }
+        let cleared = erase::told(&self.stream, &records);
         let normalized = if records.key.is_empty() {
             Normalized::default()
         } else {
@@ -202,6 +203,7 @@ impl Batcher {
             as_of: None,
             resolves: Vec::new(),
             due: self.due,
+            cleared,
             seen: self.sift.as_mut().map(Sift::fresh).unwrap_or_default(),
         }))
     }

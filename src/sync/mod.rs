@@ -3,6 +3,7 @@
 //! Absent on purpose: retries, paging, windows (`extract`), SQL (`normalize`), durability (`load`), sockets and
 //! clocks, which are parameters.
 mod batch;
+mod erase;
 mod job;
 mod normalizers;
 pub mod progress;
@@ -11,6 +12,7 @@ mod record;
 mod redact;
 mod redrive;
 mod repair;
+mod settle;
 mod sift;
 pub mod summary;
 mod superseded;
@@ -75,6 +77,7 @@ async fn run<'a, H: Http, C: Clock, D: Destination>(
         failure: None,
         interrupted: false,
         opened: false,
+        erased: 0,
     };
     let fatal = run.all().await.err();
     let failed = run.streams.iter().filter(|s| s.error.is_some()).count();
@@ -96,6 +99,7 @@ async fn run<'a, H: Http, C: Clock, D: Destination>(
         finished: run.tools.clock.now(),
         status,
         streams: std::mem::take(&mut run.streams),
+        erased: run.erased,
         error: fatal.as_ref().map(ToString::to_string),
         next: Vec::new(),
     };
@@ -125,6 +129,8 @@ struct Run<'a, H, C, D> {
     failure: Option<Error>,
     interrupted: bool,
     opened: bool,
+    /// Persons whose erasure was done.
+    erased: u64,
 }
 
 impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
@@ -158,10 +164,7 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
             Err(e) if matches!(e.kind(), Kind::Destination | Kind::Stale | Kind::Bug) => return Err(e),
             other => self.flush_all().await.and(other),
         };
-        for stream in &self.job.streams {
-            let bytes = self.tools.destination.publish(&stream.name).await?;
-            tracing::debug!(stream = %stream.name, bytes, "published");
-        }
+        self.settle().await?;
         flushed
     }
 

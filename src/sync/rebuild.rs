@@ -1,10 +1,10 @@
 //! Unified rows again, from the stored bodies: what a changed mapping, zone or column needs.
-use super::{Job, Normalizers, normalizers::decoder};
+use super::{Job, Normalizers, erase, normalizers::decoder};
 use crate::{
     checkpoint::{Checkpoint, Phase},
     decode::Page,
     error::{Error, Kind, Result},
-    load::{Commit, CompleteScan, Destination, Diff, RawRecord, Scanned, key_hash},
+    load::{Commit, CompleteScan, Destination, Diff, RawRecord, Scanned, erase::blank_all, key_hash},
     manifest::Stream,
 };
 use arrow::array::RecordBatch;
@@ -35,6 +35,7 @@ pub async fn rebuild<D: Destination>(
     let normalizer = normalizers.get(&job.connector, stream).await?;
     let mut decoder = decoder(stream)?;
     let mut rebuilt = Rebuilt { stream: stream.name.clone(), bodies: 0, rejected: 0, diffs: Vec::new() };
+    let bygone = erase::Bygone::read(job, stream, destination).await?;
     let mut after = 0;
     let mut begun = false;
     while let Some((commit_no, records)) = destination.raw_after(&stream.name, after).await? {
@@ -44,11 +45,24 @@ pub async fn rebuild<D: Destination>(
         }
         after = commit_no;
         rebuilt.bodies += records.len() as u64;
+        let mut received = Vec::new();
         for record in records.iter().filter(|r| !r.deleted) {
+            let before = decoder.len();
             decoder.push(&page(record));
+            received.extend((decoder.len() > before).then_some(record.received));
         }
-        let (decoded, rejects) = decoder.finish()?;
-        let normalized = normalizer.run(&job.facts, &decoded).await?;
+        let (mut decoded, rejects) = decoder.finish()?;
+        // States that only differ in what was cut out of them stay different ones.
+        for (hash, received) in decoded.body_hash.iter_mut().zip(received) {
+            *hash = received.unwrap_or(*hash);
+        }
+        let mut normalized = normalizer.run(&job.facts, &decoded).await?;
+        let cut: Vec<String> =
+            records.iter().filter(|r| r.received.is_some()).map(|r| r.key.clone()).collect();
+        if let Some(rows) = &mut normalized.rows {
+            blank_all(rows, &cut)?;
+            bygone.leave_out(rows, &mut normalized.issues)?;
+        }
         rebuilt.rejected += (rejects.len() + normalized.rejects.len()) as u64;
         let scan = tombstones(&records);
         let checkpoint = Checkpoint::new(&job.connector.hash, Phase::Snapshot { complete: None });
@@ -64,6 +78,7 @@ pub async fn rebuild<D: Destination>(
             resolves: Vec::new(),
             seen: Vec::new(),
             due: None,
+            cleared: Vec::new(),
         };
         destination.commit(commit).await?;
     }

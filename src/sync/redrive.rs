@@ -1,11 +1,12 @@
 //! Quarantined records again, through the connector as it is now.
-use super::{Job, Normalizers, normalizers::decoder};
+use super::{Job, Normalizers, erase, normalizers::decoder};
 use crate::{
     checkpoint::Checkpoint,
     decode::Page,
     error::Result,
     load::{Commit, Destination, StoredReject},
     manifest::Stream,
+    time::Timestamp,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -30,6 +31,7 @@ pub async fn redrive<D: Destination>(
     checkpoint: Checkpoint,
     destination: &mut D,
     normalizers: &Normalizers,
+    now: Timestamp,
 ) -> Result<Redriven> {
     let normalizer = normalizers.get(&job.connector, stream).await?;
     let mut decoder = decoder(stream)?;
@@ -39,7 +41,8 @@ pub async fn redrive<D: Destination>(
         decoder.push(&Page { body, records, next: None, total: None, asked_at: record.reject.asked_at });
     }
     let (decoded, mut rejects) = decoder.finish()?;
-    let normalized = normalizer.run(&job.facts, &decoded).await?;
+    let cleared = erase::told(stream, &decoded);
+    let mut normalized = normalizer.run(&job.facts, &decoded).await?;
     rejects.extend(normalized.rejects);
     let still: BTreeSet<_> = rejects.iter().map(|r| (r.asked_at, r.body.clone())).collect();
     let fits = |s: &&StoredReject| !still.contains(&(s.reject.asked_at, s.reject.body.clone()));
@@ -53,6 +56,10 @@ pub async fn redrive<D: Destination>(
     if resolves.is_empty() {
         return Ok(done);
     }
+    if let Some(rows) = &mut normalized.rows {
+        let bygone = erase::Bygone::read(job, stream, destination).await?;
+        bygone.leave_out(rows, &mut normalized.issues)?;
+    }
     let commit = Commit {
         stream: stream.name.clone(),
         rows: normalized.rows,
@@ -65,8 +72,10 @@ pub async fn redrive<D: Destination>(
         resolves,
         seen: Vec::new(),
         due: None,
+        cleared,
     };
     done.changed = destination.commit(commit).await?.changed;
+    erase::pending(job, destination, now).await?;
     destination.publish(&stream.name).await?;
     Ok(done)
 }

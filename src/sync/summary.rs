@@ -51,6 +51,9 @@ pub struct Summary {
     pub status: Status,
     /// In the order of the connector.
     pub streams: Vec<StreamSummary>,
+    /// Persons whose data the provider had cleared, and of whom nothing older is kept since this run.
+    #[serde(default, skip_serializing_if = "nobody")]
+    pub erased: u64,
     /// What stopped the run as a whole, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -108,6 +111,11 @@ pub struct StreamSummary {
     /// The account does not have it: what it has instead. Nothing was read, and nothing is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_offered: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn nobody(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Summary {

@@ -7,10 +7,14 @@ use bytes::Bytes;
 use std::{collections::BTreeMap, sync::Arc};
 use tidegate::{
     checkpoint::{Checkpoint, Phase},
-    decode::Reject,
+    decode::{Cut, Reject},
     entity::{Column, ColumnType, Entity, OnBad, Parent},
     id::{ConnectionId, Owner, TenantId},
-    load::{Change, Commit, CompleteScan, Rows, Scanned, Verb, key_hash},
+    load::{
+        Change, Commit, CompleteScan, Rows, Scanned, Verb,
+        erase::{Claim, Order, Part, Whose},
+        key_hash,
+    },
     time::Timestamp,
 };
 
@@ -54,7 +58,7 @@ fn entity(
     let column = |(name, ty): &(&str, ColumnType)| Column {
         name: (*name).into(),
         ty: *ty,
-        pii: false,
+        pii: ["note", "label"].contains(name),
         on_bad: OnBad::Reject,
         meaning: "invented".into(),
         promoted: false,
@@ -311,6 +315,7 @@ pub(crate) fn empty(stream: &str, watermark: i64) -> Commit {
         resolves: Vec::new(),
         seen: Vec::new(),
         due: None,
+        cleared: Vec::new(),
     }
 }
 
@@ -335,5 +340,60 @@ pub(crate) fn reject(key: &str, body: &'static str) -> Reject {
         message: "found text, expected a number".into(),
         asked_at: Timestamp(7),
         body: Bytes::from_static(body.as_bytes()),
+    }
+}
+
+/// A commit of one bill that holds personal data: a note, a tag, a body, a quarantined state and a value that did not
+/// fit.
+pub(crate) fn noted(id: &str, version: i64, observed_at: i64, day: i32, said: &str) -> Commit {
+    let mut bill = bill(id, version, observed_at, Some(day), 7, &[]);
+    bill.row.values.insert("note".into(), Cell::Text(format!("{id} {said}")));
+    bill.row.row_hash ^= hash(&said);
+    let mut rows = bill_rows(&acme(), std::slice::from_ref(&bill));
+    let text = |what: &str| serde_json::Value::from(format!("{id} {said}{what}"));
+    rows.bodies = vec![Bytes::from(format!("{{\"id\":\"{id}\", \"note\":{},\"total\":7}}", text("")))];
+    let (tags, batch) = tag_rows(&acme(), "bills", id, &[said]);
+    let observed = TimestampMicrosecondArray::from_value(observed_at, batch.num_rows());
+    let at = batch.schema().index_of("observed_at").unwrap();
+    let mut columns = batch.columns().to_vec();
+    columns[at] = Arc::new(observed);
+    rows.children.push((tags, RecordBatch::try_new(batch.schema(), columns).unwrap()));
+    let refused = Reject {
+        asked_at: Timestamp(observed_at),
+        message: format!("found {}, expected a number", text("!")),
+        body: Bytes::from(format!("{{\"id\":\"{id}\",\"total\":\"x\",\"note\":{}}}", text("?"))),
+        ..reject(id, "")
+    };
+    let misfit = tidegate::decode::Issue {
+        entity: "bills".into(),
+        id: id.into(),
+        rule: "out_of_range".into(),
+        column: "note".into(),
+        message: format!("found {}", text("#")),
+    };
+    Commit { rows: Some(rows), rejects: vec![refused], issues: vec![misfit], ..empty("bills", 1) }
+}
+
+/// The erasure of these bills: (id, told at).
+pub(crate) fn erasure(told: &[(&str, i64)]) -> Order {
+    let claim = |(person, (id, told_at)): (usize, &(&str, i64))| {
+        ((*id).to_owned(), Claim { told_at: *told_at, person })
+    };
+    let whose = Whose {
+        column: "id".into(),
+        at: "id".into(),
+        when: None,
+        of: told.iter().enumerate().map(claim).collect(),
+    };
+    let part = Part {
+        stream: "bills".into(),
+        entities: vec![bills(), lines(), tags("bills")],
+        whose: vec![whose],
+        cut: Arc::new(Cut::of(["note"])),
+    };
+    Order {
+        persons: told.iter().map(|(id, _)| ("bills".to_owned(), (*id).to_owned())).collect(),
+        done_at: Timestamp(99),
+        parts: vec![part],
     }
 }

@@ -4,7 +4,7 @@ pub(crate) use super::journal::{
 };
 use super::{
     build::*,
-    check::{current, everything, history, ids, laws},
+    check::{Shown, current, everything, history, ids, laws},
     upkeep::bodies,
 };
 use arrow::array::Array;
@@ -18,7 +18,10 @@ use tidegate::{
     decode::Issue,
     error::Kind,
     id::{Owner, TenantId},
-    load::{Commit, Committed, Destination, Diff, Layer, Opened, StoredIssue, memory::Memory},
+    load::{
+        Cleared, Commit, Committed, Destination, Diff, Erased, Erasure, Layer, Opened, StoredIssue,
+        memory::Memory,
+    },
     time::Timestamp,
 };
 
@@ -474,6 +477,76 @@ pub(crate) async fn a_reject_that_is_read_again_is_stored_once<H: Harness>(h: &H
 }
 
 /// A checkpoint in the middle of a sweep that began at `started`, or at its end.
+/// Everything stored that is text, of both layers, bodies, quarantine and issues.
+async fn told<D: Destination>(d: &mut D) -> String {
+    let mut said = format!("{:?}", everything(d).await);
+    let (mut after, stream) = (0, "bills");
+    while let Some((number, records)) = d.raw_after(stream, after).await.unwrap() {
+        records.iter().for_each(|r| said.push_str(std::str::from_utf8(&r.body).unwrap()));
+        after = number;
+    }
+    for stored in d.rejects(&acme()).await.unwrap() {
+        said.push_str(&format!("{} {}", stored.reject.message, String::from_utf8_lossy(&stored.reject.body)));
+    }
+    said + &format!("{:?}", d.issues(&acme()).await.unwrap())
+}
+
+pub(crate) async fn an_erasure_takes_what_is_personal_of_everything_read_before<H: Harness>(h: &H) {
+    for publish in [false, true] {
+        let (a, b) = if publish { ("a", "b") } else { ("c", "d") };
+        let mut d = opened(h).await;
+        let cleared = |at| vec![Cleared { person: a.into(), told_at: Timestamp(at) }];
+        d.commit(noted(a, 1, 10, JANUARY, "first")).await.unwrap();
+        d.commit(noted(b, 1, 20, JANUARY, "other")).await.unwrap();
+        if publish {
+            d.publish("bills").await.unwrap();
+        }
+        d.commit(Commit { cleared: cleared(50), ..noted(a, 2, 49, FEBRUARY, "second") }).await.unwrap();
+        d.commit(Commit { cleared: cleared(60), ..noted(a, 3, 50, FEBRUARY, "then") }).await.unwrap();
+        let (rows, before) = (history(&mut d, &bills()).await, told(&mut d).await);
+        let pending = d.erasures(&acme()).await.unwrap();
+        let of_a = |all: &[Erasure]| all.iter().filter(|e| e.person == a).cloned().collect::<Vec<_>>();
+        assert_eq!(of_a(&pending).len(), 1, "told again later, noted once");
+        assert_eq!((of_a(&pending)[0].told_at, of_a(&pending)[0].done_at), (Timestamp(50), None));
+        let erased = d.erase(&erasure(&[(a, 50)])).await.unwrap();
+        assert_eq!((erased.rows, erased.bodies, erased.rejects, erased.issues), (6, 2, 2, 1), "{publish}");
+        let after = told(&mut d).await;
+        for gone in ["first", "second"] {
+            assert!(before.contains(&format!("{a} {gone}")), "{gone} was never there");
+            assert!(!after.contains(&format!("{a} {gone}")), "{gone} is still there: {after}");
+        }
+        assert!(after.contains(&format!("{a} then")), "what was read then stays");
+        assert_eq!(
+            after.matches(&format!("{b} other")).count(),
+            before.matches(&format!("{b} other")).count()
+        );
+        let now = history(&mut d, &bills()).await;
+        assert_eq!(now.len(), rows.len(), "no row of history is lost");
+        for column in ["total", "version", "observed_at", "row_hash"] {
+            let all = |rows: &[Shown]| rows.iter().map(|r| r.get(column).cloned()).collect::<Vec<_>>();
+            assert_eq!(all(&now), all(&rows), "{column}");
+        }
+        let noted_as_done = of_a(&d.erasures(&acme()).await.unwrap());
+        assert_eq!((noted_as_done[0].done_at, noted_as_done[0].erased), (Some(Timestamp(99)), erased));
+        let known = d.raw_after("bills", 0).await.unwrap().unwrap().1;
+        if !publish {
+            assert_eq!(known[0].body, Bytes::from(format!("{{\"id\":\"{a}\", \"total\":7}}")));
+            assert!(known[0].received.is_some());
+        }
+        assert_eq!(d.erase(&erasure(&[(a, 50)])).await.unwrap(), Erased::default(), "nothing is left");
+        let late = d.commit(noted(a, 2, 49, FEBRUARY, "second")).await.unwrap();
+        assert_eq!(did(late), (0, 1, 0, 0), "an older state that comes again brings nothing back");
+        d.publish("bills").await.unwrap();
+        laws(&mut d).await;
+        let labels = history(&mut d, &tags("bills")).await;
+        let labels = labels.iter().filter(|t| t["id"].starts_with(a)).filter_map(|t| t.get("label"));
+        assert!(labels.into_iter().all(|label| label == "then"), "children too");
+        let (mut d, _) = again(h, d).await;
+        assert!(!told(&mut d).await.contains(&format!("{a} first")));
+        d.close().await.unwrap();
+    }
+}
+
 fn sweeping(started: i64, ended: bool) -> Checkpoint {
     let progress = if ended { Progress::Done } else { Progress::Start };
     let slice = Slice { from: None, to: None, absent: false, progress };
@@ -781,6 +854,7 @@ macro_rules! every_case {
             a_rebuild_compares_and_swaps,
             tenants_never_mix,
             runs_are_kept_newest_first,
+            an_erasure_takes_what_is_personal_of_everything_read_before,
         );
         $crate::destination::contract::every_case!($harness; upkeep:
             a_compaction_changes_nothing_that_can_be_read,

@@ -110,6 +110,7 @@ enum Step {
     Retain(Timestamp),
     /// An operator forgets one stream and moves another.
     Change(i64),
+    Erase,
 }
 
 async fn take<D: Destination>(d: &mut D, step: &Step) -> Result<()> {
@@ -128,6 +129,7 @@ async fn take<D: Destination>(d: &mut D, step: &Step) -> Result<()> {
         }
         Step::Compact(before) => d.compact(*before).await.map(drop),
         Step::Retain(before) => d.retain(*before).await.map(drop),
+        Step::Erase => d.erase(&erasure(&[("a", 50)])).await.map(drop),
     }
 }
 
@@ -160,6 +162,16 @@ fn series() -> Vec<Step> {
         Step::Retain(Timestamp(5)),
         Step::Change(4),
         Step::Change(2),
+        Step::Commit(Box::new(Commit {
+            checkpoint: checkpoint(10),
+            ..noted("a", 10, 40, FEBRUARY, "first")
+        })),
+        Step::Publish,
+        Step::Commit(Box::new(Commit {
+            checkpoint: checkpoint(11),
+            ..noted("a", 11, 45, JANUARY, "second")
+        })),
+        Step::Erase,
     ]
 }
 
@@ -332,4 +344,5 @@ sweeps! {
     death_in_a_retention_tears_nothing: 12,
     death_in_an_operators_change_tears_no_checkpoint_from_its_entry: 13,
     death_in_a_later_change_tears_no_checkpoint_from_its_entry: 14,
+    death_in_an_erasure_tears_nothing: 18,
 }

@@ -51,6 +51,8 @@ fn stream(name: &str, paging: Paging, cursor: Cursor) -> Arc<Stream> {
         deleted: None,
         cut: None,
         deletes: None,
+        clearing: None,
+        personal: None,
         requires: None,
         paging,
         cursor,

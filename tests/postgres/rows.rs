@@ -181,6 +181,7 @@ pub(crate) fn empty(watermark: i64) -> Commit {
         resolves: Vec::new(),
         seen: Vec::new(),
         due: None,
+        cleared: Vec::new(),
     }
 }
 

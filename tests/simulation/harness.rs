@@ -17,8 +17,8 @@ use tidegate::{
     extract::{InputValue, Limits, Options},
     id::{ConnectionId, Owner, TenantId},
     load::{
-        Change, Commit, Committed, Compacted, Destination, Diff, Entry, Layer, Opened, RawRecord, Retained,
-        See, StoredIssue, StoredReject, Upkeep,
+        Change, Commit, Committed, Compacted, Destination, Diff, Entry, Erased, Erasure, Layer, Opened,
+        RawRecord, Retained, See, StoredIssue, StoredReject, Upkeep, erase::Order,
     },
     manifest::{self, Catalog, Connector, Paging},
     normalize::Facts,
@@ -170,6 +170,12 @@ impl<D: Destination> Destination for Mortal<D> {
     }
     async fn journal(&mut self, owner: &Owner) -> Result<Vec<Entry>> {
         self.inner.journal(owner).await
+    }
+    async fn erasures(&mut self, owner: &Owner) -> Result<Vec<Erasure>> {
+        self.inner.erasures(owner).await
+    }
+    async fn erase(&mut self, order: &Order) -> Result<Erased> {
+        self.effects.run(self.inner.erase(order)).await
     }
     async fn record_run(&mut self, summary: &serde_json::Value) -> Result<()> {
         self.inner.record_run(summary).await

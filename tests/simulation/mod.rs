@@ -3,7 +3,7 @@
 //! `TIDEGATE_SEEDS` sets how many seeds, `TIDEGATE_SEED` and `TIDEGATE_CRASH` (`12:after`) replay one.
 mod again;
 mod chaos;
-mod crash;
+pub(crate) mod crash;
 pub(crate) mod deaths;
 pub(crate) mod harness;
 mod pace;

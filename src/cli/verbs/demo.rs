@@ -153,6 +153,7 @@ pub(super) async fn simulate(scene: &Scene<'_>, asked: &Simulate) -> Result<Exit
              its key:              export ACME_API_KEY={}\n\
              a month passes:       curl -X POST 'http://{address}/_sim/advance?days=30'\n\
              {:22}(a sync reads up to now: start with --behind 30d, so that the month lies before it)\n\
+             personal data goes:   curl -X POST 'http://{address}/_sim/clear?customer=ID'\n\
              troubles end:         curl -X POST 'http://{address}/_sim/quiet'\n\
              Ctrl-C stops.",
             access.chargebee_url, access.chargebee_key, ""

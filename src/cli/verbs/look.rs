@@ -47,6 +47,7 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
         }
         lateness(scene, one);
         upkeep(scene, one);
+        erasures(scene, one);
         if let Some(renewal) = &one.renewal {
             scene.out.note(&format!(
                 "the mappings, overlays or column policies changed since these rows were made: {renewal}"
@@ -60,6 +61,27 @@ pub(super) async fn status(scene: &Scene<'_>, asked: &Status) -> Result<Exit> {
         }
     }
     Ok(Exit::Ok)
+}
+
+fn persons(count: u64) -> String {
+    if count == 1 { "1 person".into() } else { format!("{count} persons") }
+}
+
+fn erasures(scene: &Scene<'_>, one: &PipelineStatus) {
+    let told = &one.erasures;
+    if told.done > 0 {
+        let what = &told.erased;
+        scene.out.note(&format!(
+            "erased what was read of {} before the provider cleared it: {} rows, {} bodies, {} quarantined records, \
+             {} issues",
+            persons(told.done),
+            what.rows, what.bodies, what.rejects, what.issues
+        ));
+    }
+    if told.pending > 0 {
+        let name = &one.pipeline;
+        scene.out.note(&format!("still to be erased: {}; next: tidegate sync {name}", persons(told.pending)));
+    }
 }
 
 fn streams(one: &PipelineStatus, now: Timestamp) -> Table {

@@ -14,7 +14,7 @@ use crate::{
     entity::Entity,
     error::{Error, Kind, Result},
     id::Owner,
-    load::{Commit, Committed, Layer, Opened, RawRecord, See, StoredReject, fold, issue},
+    load::{Commit, Committed, Layer, Opened, RawRecord, See, StoredReject, erase, fold, issue},
 };
 use arrow::array::RecordBatch;
 use std::{
@@ -39,7 +39,7 @@ pub(super) struct Connection {
     pub(super) seen: BTreeMap<String, Seen>,
     pub(super) aside: Option<Aside>,
     /// Open rejects by content, so that reading a bad record again does not store it again.
-    quarantine: HashMap<u128, String>,
+    pub(super) quarantine: HashMap<u128, String>,
     _lock: File,
 }
 
@@ -143,6 +143,7 @@ impl Connection {
         }
         let new = self.quarantine(commit, &mut next, number, &mut done)?;
         self.keep_seen(commit, &mut next, number)?;
+        erase::learn(&mut next.erasures, &commit.stream, &commit.cleared);
         next.commit_no = number;
         next.checkpoints.insert(commit.stream.clone(), commit.checkpoint.clone());
         done.bytes += self.held.replace(next)?;

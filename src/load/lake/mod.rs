@@ -4,6 +4,7 @@
 mod carry;
 mod compact;
 mod connection;
+mod erase;
 mod files;
 mod issues;
 mod journal;
@@ -24,8 +25,8 @@ pub use files::{Effect, Files, Watch};
 pub use publish::ReadGuard;
 
 use super::{
-    Change, Commit, Committed, Compacted, Destination, Diff, Entry, Layer, Opened, RawRecord, Retained, See,
-    StoredIssue, StoredReject, Upkeep,
+    Change, Commit, Committed, Compacted, Destination, Diff, Entry, Erased, Erasure, Layer, Opened,
+    RawRecord, Retained, See, StoredIssue, StoredReject, Upkeep, erase::Order,
 };
 use crate::{
     entity::Entity,
@@ -198,6 +199,13 @@ impl Destination for Lake {
         let layout = self.layout(owner);
         let Some((state, _)) = state::load(&self.files, &layout)? else { return Ok(Vec::new()) };
         journal::read(&self.files, &layout, &state)
+    }
+    async fn erasures(&mut self, owner: &Owner) -> Result<Vec<Erasure>> {
+        let stored = state::load(&self.files, &self.layout(owner))?;
+        Ok(stored.map(|(state, _)| state.erasures).unwrap_or_default())
+    }
+    async fn erase(&mut self, order: &Order) -> Result<Erased> {
+        self.opened()?.erase(order)
     }
     async fn record_run(&mut self, summary: &serde_json::Value) -> Result<()> {
         self.opened()?.record_run(summary)

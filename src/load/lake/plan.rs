@@ -224,6 +224,7 @@ fn record(keys: &Keys<'_>, row: usize, body: Bytes, commit_no: i64) -> RawRecord
         read_at: Timestamp(rank.observed_at),
         deleted: false,
         body,
+        received: None,
         commit_no,
     }
 }

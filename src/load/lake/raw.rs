@@ -8,7 +8,7 @@ use super::{
 use crate::{
     decode::Reject,
     error::{Error, Kind, Result},
-    load::{RawRecord, StoredReject, fold},
+    load::{RawRecord, StoredReject, erase, fold},
     time::Timestamp,
 };
 use arrow::{
@@ -54,12 +54,6 @@ pub(super) fn keep(files: &Files, finished: &Finished, commit_no: i64, rows: usi
     Ok(KeptFile { name, commit_no, rows, bytes: finished.bytes, start: 0 })
 }
 
-/// Low half of the body's xxh3-128.
-#[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
-fn body_hash(body: &[u8]) -> i64 {
-    (twox_hash::XxHash3_128::oneshot(body) as u64).cast_signed()
-}
-
 /// Columns of stored bodies.
 pub(super) fn record_schema() -> SchemaRef {
     schema(&[
@@ -95,7 +89,9 @@ pub(super) fn write(
                 texts(chunk.iter().map(|r| r.key.as_str())),
                 Arc::new(Int64Array::from_iter_values(chunk.iter().map(|r| r.version))),
                 times(chunk.iter().map(|r| r.read_at)),
-                Arc::new(Int64Array::from_iter_values(chunk.iter().map(|r| body_hash(&r.body)))),
+                Arc::new(Int64Array::from_iter_values(
+                    chunk.iter().map(|r| erase::body_hash(&r.body).cast_signed()),
+                )),
                 Arc::new(BooleanArray::from_iter(chunk.iter().map(|r| Some(r.deleted)))),
                 texts(bodies.into_iter()),
             ],
@@ -110,6 +106,7 @@ pub(super) fn read(files: &Files, layout: &Layout, stream: &str, file: &KeptFile
     for batch in rows::read(files, &layout.raw(stream, &file.name), part)? {
         let batch = batch?;
         let keys: &StringArray = fold::column(&batch, "key")?;
+        let hashes: &Int64Array = fold::column(&batch, "body_hash")?;
         let versions: &Int64Array = fold::column(&batch, "version")?;
         let read_at: &TimestampMicrosecondArray = fold::column(&batch, "read_at")?;
         let deleted: &BooleanArray = fold::column(&batch, "deleted")?;
@@ -120,13 +117,14 @@ pub(super) fn read(files: &Files, layout: &Layout, stream: &str, file: &KeptFile
             read_at: Timestamp(read_at.value(row)),
             deleted: deleted.value(row),
             body: Bytes::copy_from_slice(bodies.value(row).as_bytes()),
+            received: erase::received(hashes.value(row), bodies.value(row).as_bytes()),
             commit_no: file.commit_no,
         }));
     }
     Ok(found)
 }
 
-fn rejects_path(layout: &Layout, name: &str) -> PathBuf {
+pub(super) fn rejects_path(layout: &Layout, name: &str) -> PathBuf {
     layout.kept("rejects", None).join(name)
 }
 
@@ -173,6 +171,25 @@ pub(super) fn write_rejects(
     Ok(Some(RejectFile { file, resolved: std::collections::BTreeSet::new() }))
 }
 
+/// Those of one batch.
+pub(super) fn rejects_of(batch: &RecordBatch) -> Result<Vec<Reject>> {
+    let text = |name| fold::column::<StringArray>(batch, name);
+    let (streams, keys, rules) = (text("stream")?, text("key")?, text("rule")?);
+    let (pointers, messages) = (text("pointer")?, text("message")?);
+    let asked_at: &TimestampMicrosecondArray = fold::column(batch, "asked_at")?;
+    let bodies: &BinaryArray = fold::column(batch, "body")?;
+    let reject = |row: usize| Reject {
+        stream: streams.value(row).to_owned(),
+        key: keys.is_valid(row).then(|| keys.value(row).to_owned()),
+        rule: rules.value(row).to_owned(),
+        pointer: pointers.value(row).to_owned(),
+        message: messages.value(row).to_owned(),
+        asked_at: Timestamp(asked_at.value(row)),
+        body: Bytes::copy_from_slice(bodies.value(row)),
+    };
+    Ok((0..batch.num_rows()).map(reject).collect())
+}
+
 /// Those of one file that were not redriven.
 pub(super) fn read_rejects(files: &Files, layout: &Layout, file: &RejectFile) -> Result<Vec<StoredReject>> {
     let number = file.file.commit_no;
@@ -180,22 +197,7 @@ pub(super) fn read_rejects(files: &Files, layout: &Layout, file: &RejectFile) ->
     let mut ordinal = 0_u64;
     let part = Part { rows: Some(vec![file.file.range()]), ..Part::default() };
     for batch in rows::read(files, &rejects_path(layout, &file.file.name), part)? {
-        let batch = batch?;
-        let text = |name| fold::column::<StringArray>(&batch, name);
-        let (streams, keys, rules) = (text("stream")?, text("key")?, text("rule")?);
-        let (pointers, messages) = (text("pointer")?, text("message")?);
-        let asked_at: &TimestampMicrosecondArray = fold::column(&batch, "asked_at")?;
-        let bodies: &BinaryArray = fold::column(&batch, "body")?;
-        for row in 0..batch.num_rows() {
-            let reject = Reject {
-                stream: streams.value(row).to_owned(),
-                key: keys.is_valid(row).then(|| keys.value(row).to_owned()),
-                rule: rules.value(row).to_owned(),
-                pointer: pointers.value(row).to_owned(),
-                message: messages.value(row).to_owned(),
-                asked_at: Timestamp(asked_at.value(row)),
-                body: Bytes::copy_from_slice(bodies.value(row)),
-            };
+        for reject in rejects_of(&batch?)? {
             if !file.resolved.contains(&ordinal) {
                 found.push(StoredReject { id: format!("{number}-{ordinal}"), commit_no: number, reject });
             }

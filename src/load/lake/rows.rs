@@ -138,6 +138,12 @@ pub(super) fn read(files: &Files, path: &Path, part: Part<'_>) -> Result<Batches
     Ok(Batches { path: path.to_owned(), inner, schema: part.schema })
 }
 
+/// Columns of a file.
+pub(super) fn schema(files: &Files, path: &Path) -> Result<SchemaRef> {
+    let opened = ParquetRecordBatchReaderBuilder::try_new(files.open(path)?);
+    opened.map(|file| Arc::clone(file.schema())).map_err(|e| broken("read", path, e))
+}
+
 impl Iterator for Batches {
     type Item = Result<RecordBatch>;
     fn next(&mut self) -> Option<Self::Item> {

@@ -232,6 +232,7 @@ mod tests {
             read_at: Timestamp(commit_no),
             deleted: false,
             body,
+            received: None,
             commit_no,
         }
     }

@@ -6,7 +6,7 @@ use super::{
 use crate::{
     checkpoint::Checkpoint,
     error::{Error, Kind, Result},
-    load::Commit,
+    load::{Commit, Erasure},
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ pub(super) struct State {
     pub(super) tables: BTreeMap<String, Table>,
     pub(super) rejects: Vec<RejectFile>,
     pub(super) issues: Vec<KeptFile>,
+    /// Told erasures, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) erasures: Vec<Erasure>,
     /// Entities whose current files are being exchanged right now.
     pub(super) publishing: BTreeSet<String>,
     /// `Upkeep::retained_before`.

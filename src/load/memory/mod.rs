@@ -2,12 +2,13 @@
 //!
 //! Absent on purpose: a lock. Whoever opens takes over, so that fencing alone is what is tested.
 mod aside;
+mod erasing;
 mod quarantine;
 mod upkeep;
 
 use super::{
-    Change, Commit, Committed, Compacted, Destination, Diff, Entry, Late, Layer, Opened, RawRecord, Retained,
-    Rows, See, StoredIssue, StoredReject, Upkeep,
+    Change, Commit, Committed, Compacted, Destination, Diff, Entry, Erased, Erasure, Late, Layer, Opened,
+    RawRecord, Retained, Rows, See, StoredIssue, StoredReject, Upkeep, erase,
     fold::{self, Census, ChildChanges, Held, HeldRows, Keys, REMOVE, UPSERT},
     issue, key_hash,
 };
@@ -41,6 +42,7 @@ struct Stored {
     issues: Vec<StoredIssue>,
     /// By stream, what its unfinished sweep saw.
     seen: BTreeMap<String, Vec<u128>>,
+    erasures: Vec<Erasure>,
     runs: Vec<serde_json::Value>,
     upkeep: Upkeep,
     journal: Vec<Entry>,
@@ -250,6 +252,7 @@ fn raw(held: &Held<()>, key: &str, body: Bytes, commit_no: i64) -> RawRecord {
         read_at: Timestamp(held.rank.observed_at),
         deleted: false,
         body,
+        received: None,
         commit_no,
     }
 }
@@ -289,6 +292,7 @@ impl Destination for Memory {
             if commit.checkpoint.sweep().is_some() {
                 stored.seen.entry(commit.stream.clone()).or_default().extend(&commit.seen);
             }
+            erase::learn(&mut stored.erasures, &commit.stream, &commit.cleared);
             stored.opened.commit_no = number;
             stored.opened.checkpoints.insert(commit.stream.clone(), commit.checkpoint);
             Ok(done)
@@ -351,6 +355,12 @@ impl Destination for Memory {
     }
     async fn journal(&mut self, owner: &Owner) -> Result<Vec<Entry>> {
         Ok(self.lock().0.get(owner).map(|stored| stored.journal.clone()).unwrap_or_default())
+    }
+    async fn erasures(&mut self, owner: &Owner) -> Result<Vec<Erasure>> {
+        Ok(self.lock().0.get(owner).map(|stored| stored.erasures.clone()).unwrap_or_default())
+    }
+    async fn erase(&mut self, order: &erase::Order) -> Result<Erased> {
+        self.with(|_, stored| stored.erase(order))
     }
     async fn record_run(&mut self, summary: &serde_json::Value) -> Result<()> {
         self.with(|_, stored| {

@@ -163,6 +163,9 @@ async fn act(conn: &mut PgConnection, open: &Open, commit: &Commit) -> Result<Co
         let issues = crate::load::issue::of_commit(commit);
         super::issues::put(conn, owner, &commit.stream, &issues, commit_no).await?;
     }
+    if !commit.cleared.is_empty() {
+        super::erase::learn(conn, owner, &commit.stream, &commit.cleared, commit_no).await?;
+    }
     seen::keep(conn, owner, commit, stored.as_ref(), commit_no).await?;
     state::put_checkpoint(conn, owner, &commit.stream, Some(&commit.checkpoint), commit_no).await?;
     Ok(done)

@@ -8,7 +8,7 @@ use super::session::hash64;
 use crate::{
     entity::{Entity, PREFIX, SUFFIX},
     id::Owner,
-    load::Layer,
+    load::{Layer, erase::ERASED_XOR},
 };
 
 /// A name as SQL writes it.
@@ -227,6 +227,40 @@ impl<'a> Table<'a> {
             self.at(layer),
             literal(owner.tenant.as_str()),
             literal(owner.connection.as_str())
+        )
+    }
+
+    /// `$1` tenant, `$2` connection, `$3` persons, `$4` what stands in `when` -> (id, person) of every record that names
+    /// one of them in `column`, in any of its states.
+    pub(super) fn records_of(&self, column: &str, when: Option<&str>) -> String {
+        let column = quoted(column);
+        let when =
+            when.map_or_else(|| "$4::text is not null".to_owned(), |when| format!("{} = $4", quoted(when)));
+        format!(
+            "select distinct \"id\", {column} from {} \
+             where tenant_id = $1 and connection_id = $2 and {column} = any($3) and {when}",
+            self.history
+        )
+    }
+    /// `$1` tenant, `$2` connection, `$3` keys of records, `$4` since when nothing older may stay, `$5` whose they are
+    /// -> (whose, rows) that lost a value of `personal`.
+    pub(super) fn blank(&self, layer: Layer, personal: &[&str]) -> String {
+        let key = self.parent().unwrap_or_else(|| quoted("id"));
+        let gone: Vec<String> = personal.iter().map(|column| format!("{} = null", quoted(column))).collect();
+        let there: Vec<String> =
+            personal.iter().map(|column| format!("t.{} is not null", quoted(column))).collect();
+        let hash = match self.entity.parent {
+            Some(_) => format!(", row_hash = t.row_hash # {ERASED_XOR}::bigint"),
+            None => String::new(),
+        };
+        format!(
+            "with hit as (update {} t set {}{hash} from unnest($3::text[], $4::timestamp[], $5::bigint[]) \
+             as k(key, told, person) where t.tenant_id = $1 and t.connection_id = $2 and t.{key} = k.key \
+             and t.observed_at < k.told and ({}) returning k.person) \
+             select person, count(*) from hit group by person",
+            self.at(layer),
+            gone.join(", "),
+            there.join(" or "),
         )
     }
 

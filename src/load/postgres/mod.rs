@@ -8,6 +8,7 @@ mod commit;
 mod copy;
 mod copy_out;
 mod decode;
+mod erase;
 mod fault;
 mod generated;
 mod issues;
@@ -29,8 +30,8 @@ use crate::{
     error::{Error, Kind, Result},
     id::Owner,
     load::{
-        Change, Commit, Committed, Compacted, Destination, Diff, Entry, Layer, Opened, RawRecord, Retained,
-        See, StoredIssue, StoredReject, Upkeep,
+        Change, Commit, Committed, Compacted, Destination, Diff, Entry, Erased, Erasure, Layer, Opened,
+        RawRecord, Retained, See, StoredIssue, StoredReject, Upkeep, erase::Order,
     },
     time::Timestamp,
 };
@@ -132,6 +133,12 @@ impl Destination for Postgres {
     }
     async fn journal(&mut self, owner: &Owner) -> Result<Vec<Entry>> {
         self.entries(owner).await
+    }
+    async fn erasures(&mut self, owner: &Owner) -> Result<Vec<Erasure>> {
+        self.told_erasures(owner).await
+    }
+    async fn erase(&mut self, order: &Order) -> Result<Erased> {
+        self.erase_persons(order).await
     }
     async fn record_run(&mut self, summary: &serde_json::Value) -> Result<()> {
         self.keep_run(summary).await

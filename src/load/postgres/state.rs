@@ -12,7 +12,7 @@ use crate::{
     checkpoint::{Checkpoint, FORMAT},
     error::{Error, Kind, Result},
     id::Owner,
-    load::{Opened, RawRecord},
+    load::{Opened, RawRecord, erase},
     time::Timestamp,
 };
 use bytes::Bytes;
@@ -211,7 +211,7 @@ pub(super) async fn put_feeds(
     Ok(())
 }
 
-type RawRow = (i64, String, i64, NaiveDateTime, bool, Option<String>);
+type RawRow = (i64, String, i64, NaiveDateTime, Option<i64>, bool, Option<String>);
 
 impl Postgres {
     /// A session on prepared tables; None when there are none yet.
@@ -241,7 +241,7 @@ impl Postgres {
     ) -> Result<Option<(i64, Vec<RawRecord>)>> {
         let (conn, open) = self.opened().await?;
         let rows: Result<Vec<RawRow>, _> = sqlx::query_as(
-            "select commit_no, key, version, read_at, deleted, body::text from raw.records \
+            "select commit_no, key, version, read_at, body_hash, deleted, body::text from raw.records \
              where tenant_id = $1 and connection_id = $2 and stream = $3 and commit_no = (\
              select min(commit_no) from raw.records \
              where tenant_id = $1 and connection_id = $2 and stream = $3 and commit_no > $4) \
@@ -256,9 +256,10 @@ impl Postgres {
         let rows = rows.map_err(|e| self.failed(e.into(), "reading raw records"))?;
         let Some((number, ..)) = rows.first() else { return Ok(None) };
         let number = *number;
-        let records = rows.into_iter().map(|(commit_no, key, version, at, deleted, body)| {
+        let records = rows.into_iter().map(|(commit_no, key, version, at, hash, deleted, body)| {
             let body = Bytes::from(body.unwrap_or_default());
-            RawRecord { key, version, read_at: stamp(at), deleted, body, commit_no }
+            let received = hash.and_then(|hash| erase::received(hash, &body));
+            RawRecord { key, version, read_at: stamp(at), deleted, body, received, commit_no }
         });
         Ok(Some((number, records.collect())))
     }

@@ -48,7 +48,7 @@ impl Pen<'_> {
         o.opt("tax_exempt_reason", line.tax_rate.is_none().then_some("tax_not_configured"));
         o.put("customer_id", &self.world.customers[owner.customer].id);
         o.opt("subscription_id", owner.subscription.map(|s| &self.world.subscriptions[s].id));
-        custom(&mut o, &line.id);
+        custom(&mut o, self.world, &line.id);
         o.put("object", "line_item");
         o.end()
     }
@@ -124,7 +124,7 @@ impl Pen<'_> {
         o.some("line_item_taxes", self.line_taxes(&row.line_taxes)).some("taxes", self.taxes(&row.taxes));
         self.discounts(&mut o, row);
         self.links(&mut o, row);
-        custom(&mut o, &row.id);
+        custom(&mut o, self.world, &row.id);
         if let Some(note) = &row.note {
             let mut text = self.object();
             text.put("note", note).put("entity_type", "invoice").put("entity_id", &row.id);
@@ -302,7 +302,7 @@ impl Pen<'_> {
             }),
         );
         o.raw("billing_address", &self.document_address(row.customer, "billing_address"));
-        custom(&mut o, &row.id);
+        custom(&mut o, self.world, &row.id);
         o.put("object", "credit_note");
         o.end()
     }

@@ -8,7 +8,7 @@ use crate::sim::{
         World,
         model::{
             Customer, NoteStatus, Row, Stamp, Subscription, SubscriptionStatus, Transaction, TransactionKind,
-            TransactionStatus, custom_of, entity_of, meta_of, net_terms_of,
+            TransactionStatus, entity_of, net_terms_of,
         },
         table::At,
     },
@@ -27,10 +27,15 @@ pub(super) struct Pen<'a> {
 }
 
 /// Custom fields of a row other than a customer.
-pub(super) fn custom(o: &mut Object, id: &str) {
-    for (key, value) in custom_of(id) {
+pub(super) fn custom(o: &mut Object, world: &World, id: &str) {
+    for (key, value) in world.custom_of(id) {
         o.raw(key, &value);
     }
+}
+
+/// What there is of a text that may be blank.
+pub(super) fn filled(text: &String) -> Option<&String> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 impl Pen<'_> {
@@ -66,13 +71,16 @@ impl Pen<'_> {
     fn address(self, row: &Customer, kind: &str, name: bool) -> String {
         let mut address = self.object();
         address
-            .opt("first_name", name.then_some(&row.first_name))
-            .opt("last_name", name.then_some(&row.last_name));
-        address.opt("company", row.company.as_ref()).put("line1", &row.line1).put("city", &row.city);
+            .opt("first_name", filled(&row.first_name).filter(|_| name))
+            .opt("last_name", filled(&row.last_name).filter(|_| name));
+        address
+            .opt("company", row.company.as_ref())
+            .opt("line1", filled(&row.line1))
+            .opt("city", filled(&row.city));
         if let Some((name, code)) = row.country.state {
             address.put("state_code", code).put("state", name);
         }
-        address.put("country", row.country.iso2).put("zip", &row.postcode);
+        address.put("country", row.country.iso2).opt("zip", filled(&row.postcode));
         address.put("validation_status", "not_validated").put("object", kind);
         address.end()
     }
@@ -84,8 +92,12 @@ impl Pen<'_> {
     fn customer(self, at: At<Customer>) -> String {
         let row = &self.world.customers[at];
         let mut o = self.object();
-        o.put("id", &row.id).put("first_name", &row.first_name).put("last_name", &row.last_name);
-        o.put("email", &row.email).opt("phone", row.phone.as_ref()).opt("company", row.company.as_ref());
+        o.put("id", &row.id)
+            .opt("first_name", filled(&row.first_name))
+            .opt("last_name", filled(&row.last_name));
+        o.opt("email", filled(&row.email))
+            .opt("phone", row.phone.as_ref())
+            .opt("company", row.company.as_ref());
         o.opt("vat_number", row.vat_number.as_ref()).opt("business_entity_id", entity_of(&row.id));
         o.put("auto_collection", if row.auto_collection { "on" } else { "off" });
         o.put("net_term_days", row.net_terms)
@@ -93,22 +105,12 @@ impl Pen<'_> {
             .put("created_at", row.created_at);
         o.opt("taxability", row.exempt.map(|e| if e { "exempt" } else { "taxable" }));
         self.stamp(&mut o, row.stamp);
-        o.put("locale", "en-GB").put("pii_cleared", "active").put("channel", "web");
+        o.put("locale", "en-GB")
+            .put("pii_cleared", if self.world.is_cleared(at) { "cleared" } else { "active" })
+            .put("channel", "web");
         o.put("card_status", row.card_status)
             .raw("billing_address", &self.address(row, "billing_address", true));
-        o.some(
-            "contacts",
-            row.contacts.iter().enumerate().map(|(i, email)| {
-                let mut contact = self.object();
-                contact
-                    .put("id", format!("contact_{}_{i}", row.id))
-                    .put("email", email)
-                    .put("label", "accounting");
-                contact.put("enabled", true).put("send_account_email", false).put("send_billing_email", true);
-                contact.put("object", "contact");
-                contact.end()
-            }),
-        );
+        o.some("contacts", self.contacts(row));
         if row.auto_collection {
             let mut method = self.object();
             method
@@ -150,6 +152,17 @@ impl Pen<'_> {
         }
         o.put("object", "customer");
         o.end()
+    }
+
+    fn contacts(self, row: &Customer) -> impl Iterator<Item = String> {
+        row.contacts.iter().enumerate().map(move |(i, email)| {
+            let mut contact = self.object();
+            contact.put("id", format!("contact_{}_{i}", row.id)).put("email", email);
+            contact.put("label", "accounting");
+            contact.put("enabled", true).put("send_account_email", false).put("send_billing_email", true);
+            contact.put("object", "contact");
+            contact.end()
+        })
     }
 
     /// The card that comes along with a customer; None without one.
@@ -225,10 +238,10 @@ impl Pen<'_> {
                 .put("object", "contract_term");
             o.raw("contract_term", &term.end());
         }
-        if let Some(meta) = meta_of(&row.id) {
+        if let Some(meta) = self.world.meta_of(&row.id) {
             o.raw("meta_data", &meta);
         }
-        custom(&mut o, &row.id);
+        custom(&mut o, self.world, &row.id);
         o.put("decommissioned", false).put("object", "subscription");
         o.end()
     }

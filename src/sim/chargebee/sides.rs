@@ -1,6 +1,10 @@
 //! What does Chargebee show of the smaller resources? Payment sources, orders, quotes, usages, virtual accounts, hosted
 //! pages, promotional credits, comments, unbilled charges, gifts.
-use super::{ProductCatalog, documents::Owner, pen::Pen};
+use super::{
+    ProductCatalog,
+    documents::Owner,
+    pen::{Pen, filled},
+};
 use crate::sim::{
     json::Object,
     money::Dec,
@@ -82,20 +86,25 @@ impl<'a> Pen<'a> {
             Means::Card { last4, month, year } => {
                 means
                     .put("iin", "424242")
-                    .put("last4", last4)
+                    .opt("last4", filled(last4))
                     .put("brand", "visa")
                     .put("funding_type", "credit");
                 means.put("expiry_month", month).put("expiry_year", year);
-                means.put("masked_number", format!("************{last4}")).put("object", "card");
+                means
+                    .opt("masked_number", filled(last4).map(|l| format!("************{l}")))
+                    .put("object", "card");
                 o.raw("card", &means.end());
             }
             Means::Bank { bank, last4, mandate } => {
-                means.put("last4", last4).put("bank_name", bank).put("mandate_id", mandate);
+                means.opt("last4", filled(last4)).put("bank_name", bank).put("mandate_id", mandate);
                 means.put("account_type", "checking").put("object", "bank_account");
                 o.raw("bank_account", &means.end());
             }
             Means::Wallet { email } => {
-                means.put("email", email).put("agreement_id", &body.reference).put("object", "paypal");
+                means
+                    .opt("email", filled(email))
+                    .put("agreement_id", &body.reference)
+                    .put("object", "paypal");
                 o.raw("paypal", &means.end());
             }
         }
@@ -252,7 +261,9 @@ impl<'a> Pen<'a> {
         gifter.put("customer_id", self.customer_id(row)).put("signature", "From me").put("object", "gifter");
         gifter.opt("invoice_id", body.invoice.map(|at| &self.world.invoices[at].id));
         receiver.opt("customer_id", (body.status == "claimed").then(|| self.customer_id(row)));
-        receiver.put("subscription_id", self.subscription_id(body.subscription)).put("email", &body.email);
+        receiver
+            .put("subscription_id", self.subscription_id(body.subscription))
+            .opt("email", filled(&body.email));
         receiver.put("object", "gift_receiver");
         o.raw("gifter", &gifter.end()).raw("gift_receiver", &receiver.end());
         o.list(

@@ -1,5 +1,5 @@
 //! Chargebee customers.
-use super::{Cells, Truth, json_object, json_texts};
+use super::{Cells, Truth, filled, json_object, json_texts};
 use crate::sim::world::{
     model::{Customer, Row, entity_of},
     table::At,
@@ -13,11 +13,12 @@ impl Truth<'_> {
 
     fn customer(&self, at: At<Customer>, row: &Customer) -> Cells {
         let mut c = Cells::new(&row.id, row.stamp);
-        c.put("first_name", &row.first_name);
-        c.put("last_name", &row.last_name);
-        c.put("name", row.company.clone().unwrap_or_else(|| format!("{} {}", row.first_name, row.last_name)));
+        c.opt("first_name", filled(&row.first_name));
+        c.opt("last_name", filled(&row.last_name));
+        let both = || format!("{} {}", row.first_name, row.last_name).trim().to_owned();
+        c.opt("name", filled(&row.company.clone().unwrap_or_else(both)));
         c.opt("company", row.company.as_ref());
-        c.put("email", &row.email);
+        c.opt("email", filled(&row.email));
         c.opt("phone", row.phone.as_ref());
         c.opt("emails_extra", (!row.contacts.is_empty()).then(|| json_texts(row.contacts.iter())));
         c.put("status", if row.stamp.deleted { "deleted" } else { "active" });
@@ -38,9 +39,9 @@ impl Truth<'_> {
         c.opt("business_entity_id", entity_of(&row.id));
         c.put("country", row.country.iso2);
         c.opt("state", row.country.state.map(|s| s.0));
-        c.put("postcode", &row.postcode);
-        c.put("city", &row.city);
-        c.put("line1", &row.line1);
+        c.opt("postcode", filled(&row.postcode));
+        c.opt("city", filled(&row.city));
+        c.opt("line1", filled(&row.line1));
         c.time("created_at", Some(row.created_at));
         c.time("updated_at", row.stamp.stamped.then_some(row.stamp.updated_at));
         c

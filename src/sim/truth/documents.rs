@@ -7,7 +7,7 @@ use crate::sim::{
         catalog::ItemKind,
         model::{
             CreditNote, Entity, Invoice, InvoiceStatus, Line, LineTax, PriceType, Row, Stamp,
-            TransactionStatus, custom_of,
+            TransactionStatus,
         },
     },
 };
@@ -98,7 +98,7 @@ impl Truth<'_> {
         c.opt("po_number", row.po_number.as_ref());
         c.opt("memo", row.note.as_ref());
         c.put("first_invoice", row.first);
-        c.opt("custom_fields", json_object(&custom_of(&row.id)));
+        c.opt("custom_fields", json_object(&self.world.custom_of(&row.id)));
         c.time("created_at", row.generated_at.or(Some(row.date)));
         c.time("updated_at", row.stamp.stamped.then_some(row.stamp.updated_at));
         c
@@ -140,7 +140,7 @@ impl Truth<'_> {
             if document.rated {
                 c.put("exchange_rate", currency.base_rate());
             }
-            c.opt("custom_fields", json_object(&custom_of(&line.id)));
+            c.opt("custom_fields", json_object(&self.world.custom_of(&line.id)));
             self.add(entity, c);
         }
     }
@@ -237,7 +237,7 @@ impl Truth<'_> {
         c.money("amount_allocated", row.allocated, currency);
         c.money("amount_refunded", row.refunded, currency);
         c.money("amount_available", row.available, currency);
-        c.opt("custom_fields", json_object(&custom_of(&row.id)));
+        c.opt("custom_fields", json_object(&self.world.custom_of(&row.id)));
         c
     }
 

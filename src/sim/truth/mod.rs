@@ -148,6 +148,11 @@ impl Truth<'_> {
 /// The columns of a row under construction.
 struct Cells(Columns);
 
+/// What there is of a text that may be blank.
+fn filled(text: &String) -> Option<&String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
 impl Cells {
     /// A row with its id and the version and deletion of `stamp`, which is the parent's for a child.
     fn new(id: impl Into<String>, stamp: Stamp) -> Self {

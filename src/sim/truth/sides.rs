@@ -1,6 +1,6 @@
 //! The smaller resources: ways to pay, orders, quotes, usages, virtual accounts, hosted pages, promotional credits,
 //! comments, unbilled charges, gifts.
-use super::{Cells, Truth, documents::Document, json_object, json_text};
+use super::{Cells, Truth, documents::Document, filled, json_object, json_text};
 use crate::sim::{
     chargebee::ProductCatalog,
     money::Dec,
@@ -63,21 +63,21 @@ impl Truth<'_> {
                 c.put("kind", "card");
                 c.put("brand", "visa");
                 c.put("funding", "credit");
-                c.put("masked_number", format!("************{last4}"));
-                c.put("last4", last4);
+                c.opt("masked_number", filled(last4).map(|l| format!("************{l}")));
+                c.opt("last4", filled(last4));
                 c.put("expiry_month", month);
                 c.put("expiry_year", year);
             }
             Means::Bank { bank, last4, mandate } => {
                 c.put("kind", "direct_debit");
-                c.put("last4", last4);
+                c.opt("last4", filled(last4));
                 c.put("bank_name", bank);
                 c.put("bank_account_type", "checking");
                 c.put("mandate_ref", mandate);
             }
             Means::Wallet { email } => {
                 c.put("kind", "paypal_express_checkout");
-                c.put("wallet", email);
+                c.opt("wallet", filled(email));
             }
         }
         self.add("payment_methods", c);
@@ -280,7 +280,7 @@ impl Truth<'_> {
         c.put("giver_customer_id", &customer);
         c.opt("receiver_customer_id", (body.status == "claimed").then_some(&customer));
         c.put("subscription_id", self.id(Row::Subscription(body.subscription)));
-        c.put("receiver_email", &body.email);
+        c.opt("receiver_email", filled(&body.email));
         c.opt("invoice_id", body.invoice.map(|at| self.id(Row::Invoice(at))));
         c.time("scheduled_at", Some(row.created_at));
         c.put("auto_claim", false);

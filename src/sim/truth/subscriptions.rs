@@ -5,7 +5,7 @@ use crate::sim::{
     money::Dec,
     world::{
         catalog::ItemKind,
-        model::{Row, Subscription, SubscriptionStatus, custom_of, extra_of, meta_of, net_terms_of},
+        model::{Row, Subscription, SubscriptionStatus, extra_of, net_terms_of},
     },
 };
 
@@ -68,8 +68,8 @@ impl Truth<'_> {
         let coupons = row.coupons.iter().map(|c| c.coupon);
         c.opt("coupon_codes", (!row.coupons.is_empty()).then(|| json_texts(coupons)));
         c.put("created_from", "web");
-        c.opt("metadata", meta_of(&row.id));
-        c.opt("custom_fields", json_object(&custom_of(&row.id)));
+        c.opt("metadata", self.world.meta_of(&row.id));
+        c.opt("custom_fields", json_object(&self.world.custom_of(&row.id)));
         c
     }
 

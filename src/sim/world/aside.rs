@@ -173,7 +173,7 @@ impl World {
         self.add_side(at, "pc", Body::Movement(body));
     }
 
-    fn comment(&mut self, customer: At<Customer>, about: Row, notes: &str, author: Option<&str>) {
+    pub(super) fn comment(&mut self, customer: At<Customer>, about: Row, notes: &str, author: Option<&str>) {
         let body = Comment { about, notes: notes.to_owned(), author: author.map(str::to_owned) };
         self.add_side(customer, "cmt", Body::Comment(body));
     }

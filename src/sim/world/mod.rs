@@ -11,6 +11,7 @@ mod event;
 mod life;
 pub mod log;
 pub mod model;
+mod privacy;
 mod refund;
 mod shop;
 pub mod side;
@@ -29,7 +30,7 @@ use crate::{
 };
 use model::{CreditNote, Customer, Event, Invoice, Row, Stamp, Subscription, Transaction, What};
 use side::Side;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use table::{At, Table};
 
 /// Seconds in a day.
@@ -118,6 +119,9 @@ pub struct World {
     pub(in crate::sim) sides: Table<Side>,
     sides_of: HashMap<At<Customer>, Vec<At<Side>>>,
     side_rng: fastrand::Rng,
+    /// By row id.
+    free: HashMap<String, privacy::Free>,
+    cleared: BTreeSet<At<Customer>>,
     /// False: only what is asked for happens.
     lively: bool,
 }
@@ -159,6 +163,8 @@ impl World {
             sides: Table::default(),
             sides_of: HashMap::new(),
             side_rng: fastrand::Rng::with_seed(seed ^ 0x51DE),
+            free: HashMap::new(),
+            cleared: BTreeSet::new(),
             lively: false,
         }
     }
