@@ -4,6 +4,7 @@ mod database;
 mod exits;
 mod faces;
 mod faults;
+mod first;
 mod insight;
 mod kills;
 mod records;
