@@ -5,6 +5,7 @@ mod dictionary;
 mod exits;
 mod faces;
 mod faults;
+mod first;
 mod insight;
 mod kills;
 mod overlays;

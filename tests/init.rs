@@ -221,7 +221,10 @@ fn without_a_terminal_what_is_missing_is_named() {
     let error = missing("tidegate init");
     assert_eq!((error.kind(), error.what()), (Kind::Invalid, "--connector is missing"));
     assert!(error.next().is_some_and(|n| n.starts_with("tidegate init --connector chargebee")));
-    assert_eq!(missing("tidegate init --connector chargebee --name a").what(), "--set site=... is missing");
+    let error = missing("tidegate init --connector chargebee --name a");
+    assert_eq!(error.what(), "--set site=... is missing");
+    let next = error.next().unwrap();
+    assert_eq!(next, "tidegate init --connector chargebee --name a --set site=... --destination lake:./lake");
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Findings {
     /// The least that the key needs.
     pub(super) fn rights(&mut self, connector: &Connector) {
         if let Some(rights) = &connector.rights {
-            self.right("rights", rights.clone());
+            self.right("rights", format!("not looked at; what it needs: {rights}"));
         }
     }
 
@@ -73,6 +73,7 @@ impl Findings {
 fn told(time: Duration) -> String {
     match time.as_secs() {
         secs @ 0..120 => format!("{secs} s"),
-        secs => format!("{} min", secs / 60),
+        secs @ 120..7_200 => format!("{} min", secs / 60),
+        secs => format!("{} h", secs / 3_600),
     }
 }

@@ -19,6 +19,8 @@ use std::{
     time::Duration,
 };
 
+/// A file that tells a demo's folder from any other.
+const MARK: &str = ".tidegate-demo";
 /// Name of the demo's pipeline.
 pub const PIPELINE: &str = "acme";
 /// Customers of the simulated company.
@@ -173,15 +175,9 @@ fn counts(sim: &Arc<Mutex<Sim>>) -> Vec<(&'static str, u64)> {
     all.map(|(name, n)| (name, n as u64)).to_vec()
 }
 
-/// Removes what an earlier demo left, and nothing else.
+/// Makes the folder, or removes what an earlier demo left in its own. Fails `Invalid` for a folder with anything else
+/// in it.
 fn clear(dir: &Path) -> Result<()> {
-    let lake = dir.join("lake");
-    let ours = !lake.exists() || lake.join("_tidegate").is_dir();
-    if !ours {
-        return Err(Error::new(Kind::Invalid, "this folder holds a `lake` that no demo made")
-            .with("folder", dir.display())
-            .hint("tidegate demo --dir another-folder"));
-    }
     let failed = |path: PathBuf| {
         move |e| {
             Error::new(Kind::Destination, "cannot prepare the demo's folder")
@@ -189,10 +185,18 @@ fn clear(dir: &Path) -> Result<()> {
                 .because(e)
         }
     };
+    fs::create_dir_all(dir).map_err(failed(dir.to_owned()))?;
+    let (lake, mark) = (dir.join("lake"), dir.join(MARK));
+    let empty = fs::read_dir(dir).map_err(failed(dir.to_owned()))?.next().is_none();
+    if !empty && !mark.is_file() {
+        return Err(Error::new(Kind::Invalid, "this folder is not empty, and no demo made it")
+            .with("folder", dir.display())
+            .hint("tidegate demo --dir another-folder"));
+    }
     if lake.exists() {
         fs::remove_dir_all(&lake).map_err(failed(lake))?;
     }
-    fs::create_dir_all(dir).map_err(failed(dir.to_owned()))
+    fs::write(&mark, "tidegate demo replaces what is in this folder\n").map_err(failed(mark))
 }
 
 fn project(dir: &Path, access: &simulate::Access) -> Result<Project> {

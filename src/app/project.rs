@@ -4,7 +4,7 @@ use crate::{
     config::Environment,
     error::{Error, Kind, Result},
     extract::{InputValue, Options},
-    load::{lake::Lake, postgres::Postgres},
+    load::{Destination, lake::Lake, postgres::Postgres},
     manifest::{self, Catalog, Connector, InputKind},
     normalize::Facts,
     pipeline::{self, DestinationSpec, Draft, Pipeline},
@@ -179,6 +179,17 @@ impl Project {
     /// The folder of a lake, without the `./` in the middle.
     pub fn lake(&self, path: &Path) -> PathBuf {
         self.dir.join(path).components().collect()
+    }
+
+    /// The pipeline's destination, connected but not opened. Fails `Invalid` when nothing of the pipeline was committed
+    /// yet: what is not there cannot be asked, proven or copied.
+    pub async fn synced(&self, pipeline: &Pipeline) -> Result<Store> {
+        let mut store = self.store(pipeline).await?;
+        if store.peek(&pipeline.owner).await?.is_none_or(|opened| opened.commit_no == 0) {
+            return Err(Error::new(Kind::Invalid, format!("nothing of `{}` was synced yet", pipeline.name))
+                .hint(format!("tidegate sync {}", pipeline.name)));
+        }
+        Ok(store)
     }
 
     /// The pipeline's destination, connected but not opened.

@@ -30,8 +30,10 @@ pub enum Reader {
 }
 
 impl Reader {
-    /// Opens the pipeline's destination. Of a lake it sees the tables of every tenant and connection in it.
+    /// Opens the pipeline's destination. It sees the tables of every tenant and connection there.
+    /// Fails `Invalid` when nothing of the pipeline was committed yet.
     pub async fn open(project: &Project, pipeline: &Pipeline) -> Result<Self> {
+        project.synced(pipeline).await?;
         match &pipeline.destination {
             DestinationSpec::Lake { path } => {
                 Self::lake(&project.entities(pipeline)?, &Lake::new(project.lake(path))).await
@@ -68,11 +70,6 @@ impl Reader {
         let models = model::fitting(&names)?;
         let views: Vec<(&str, &str)> = models.iter().map(model::Model::view).collect();
         Ok(Self::Lake { engine: Box::new(Engine::lake(tables.clone(), &views).await?), guards })
-    }
-
-    /// True for a lake into which nothing was ever synced.
-    pub fn is_new(&self) -> bool {
-        matches!(self, Self::Lake { guards, .. } if guards.is_empty())
     }
 
     /// What the history of a table is called here.

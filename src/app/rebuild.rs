@@ -25,7 +25,7 @@ pub async fn rebuild(
     }
     let narrow = Narrow { streams: streams.to_vec(), requests_max: None };
     let job = project.job(pipeline, &narrow)?;
-    let mut store = project.store(pipeline).await?;
+    let mut store = project.synced(pipeline).await?;
     let opened = store.open(&pipeline.owner, &job.entities).await?;
     let work = async {
         let mut done = Vec::new();

@@ -140,11 +140,8 @@ fn days_back(last: NaiveDate, months: u32) -> i64 {
     first.map_or(i64::from(months) * 31, |first| last.signed_duration_since(first).num_days() + 1)
 }
 
-/// The day up to which the pipeline's data speaks. None before the first sync.
+/// The day up to which the pipeline's data speaks. None when all its tables are empty.
 async fn last_day(reader: &Reader, owner: &str) -> Result<Option<NaiveDate>> {
-    if reader.is_new() {
-        return Ok(None);
-    }
     let found = reader.query(&format!("select as_of from data_as_of where {owner}")).await?;
     let day = found.iter().filter_map(|batch| {
         let days = batch.column_by_name("as_of")?.as_primitive_opt::<Date32Type>()?;

@@ -56,8 +56,10 @@ pub fn order(
             (None, None) => Err(Error::new(Kind::Invalid, format!("{flag} is missing"))
                 .with("connectors", connectors.join(", "))
                 .hint(format!(
-                    "tidegate init --connector {} --name acme --destination lake:./lake",
-                    connectors.last().unwrap_or(&"NAME")
+                    "tidegate init --connector {} --name {} {} --destination lake:./lake",
+                    typed.connector.as_deref().or(connectors.last().copied()).unwrap_or("NAME"),
+                    typed.name.as_deref().unwrap_or("acme"),
+                    if flag.starts_with("--set") { flag } else { "--set INPUT=VALUE" },
                 ))),
         };
     let which = format!("Connector ({})", connectors.join(", "));

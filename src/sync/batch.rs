@@ -31,6 +31,8 @@ pub(super) struct Batcher {
     due: Option<Due>,
     /// Set while everything is read: accepted records that lack a modification time.
     no_cursor: Option<u64>,
+    /// Records since the last `same` whose later state came in the same batch.
+    superseded: u64,
     /// A guard refused a batch: committing what comes after it would move the checkpoint past a gap.
     given_up: bool,
 }
@@ -93,6 +95,7 @@ impl Batcher {
             unproven: None,
             due: None,
             no_cursor: None,
+            superseded: 0,
             given_up: false,
         })
     }
@@ -142,9 +145,9 @@ impl Batcher {
         Ok(())
     }
 
-    /// Records that a sweep found stored since the last call.
+    /// Records since the last call that need no row: a later state came in the same batch, or a sweep found them stored.
     pub(super) fn same(&mut self) -> u64 {
-        self.sift.as_mut().map_or(0, Sift::same)
+        std::mem::take(&mut self.superseded) + self.sift.as_mut().map_or(0, Sift::same)
     }
 
     /// Why a scan that came to its end proves nothing.
@@ -185,6 +188,7 @@ impl Batcher {
         } else {
             normalizers.get(&job.connector, &self.stream).await?.run(&job.facts, &records).await?
         };
+        self.superseded += normalized.superseded as u64;
         rejects.extend(normalized.rejects);
         redact(job, &self.stream, &mut rejects);
         if let Err(e) = self.guard(read, &rejects, job.reject_share_max) {
@@ -270,7 +274,7 @@ impl Batcher {
                 Some(Some(why)) => why,
             },
         };
-        tracing::warn!(stream = %self.stream.name, why, "the scan proves no deletes");
+        tracing::info!(stream = %self.stream.name, why, "the scan proves no deletes");
         *checkpoint = end.unproven;
         self.unproven = Some(why);
         None

@@ -279,7 +279,9 @@ fn every_knob_is_read_back_from_its_name() {
     }
     assert_eq!(Knob::parse("rate_limit=60").unwrap(), Knob::RateLimit(60));
     let near = Knob::parse("late_visble").unwrap_err();
-    assert_eq!(near.next().unwrap(), "did you mean `late_visible`?");
+    assert!(near.next().unwrap().starts_with("did you mean `late_visible`?"), "{near}");
+    let far = Knob::parse("foo").unwrap_err();
+    assert!(Knob::ALL.iter().all(|(knob, _)| far.next().unwrap().contains(knob.name())), "{far}");
     for bad in ["moving=1", "rate_limit=0", "no_updated_at=101", "wrong_types=many"] {
         assert!(Knob::parse(bad).is_err(), "{bad}");
     }

@@ -61,12 +61,7 @@ impl Proven {
 /// Proves one pipeline's rows and keeps what it found. Takes the connection's lock: no sync runs meanwhile.
 pub async fn prove<C: Clock>(project: &Project, pipeline: &Pipeline, clock: &C) -> Result<Proven> {
     let fed = fed(project, pipeline)?;
-    let mut store = project.store(pipeline).await?;
-    if store.peek(&pipeline.owner).await?.is_none_or(|opened| opened.commit_no == 0) {
-        return Err(Error::new(Kind::Invalid, "nothing was synced yet, so there is nothing to prove")
-            .with("pipeline", &pipeline.name)
-            .hint(format!("tidegate sync {}", pipeline.name)));
-    }
+    let mut store = project.synced(pipeline).await?;
     store.open(&pipeline.owner, &project.entities(pipeline)?).await?;
     let work = async {
         // A sync that died before it published is finished first.

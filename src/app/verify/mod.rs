@@ -4,9 +4,9 @@
 //! Both sides are held by their locks while they are read, so that a difference is never a sync in progress. A fresh
 //! read goes into a lake of its own in `.tidegate/verify/`: the stored state of the pipeline is not touched.
 mod compare;
-mod older;
 pub mod report;
 mod tables;
+mod unsaid;
 
 use super::{
     plan::{self, PipelinePlan},
@@ -133,7 +133,10 @@ fn same_account(pipeline: &Pipeline, other: &Pipeline, job: &Job, others: &Job) 
                 .with("differs_in", what)
                 .with("here", here)
                 .with("there", there)
-                .hint("compare pipelines that differ in their destination only"))
+                .hint(match what {
+                    "tenant" => format!("write `tenant: {}` in both files, or make the other one by tidegate init --tenant; what it holds has to be synced again", pipeline.owner.tenant),
+                    _ => "compare pipelines that differ in their destination only".to_owned(),
+                }))
         }
     }
 }
@@ -164,7 +167,7 @@ pub async fn source<H: Http, C: Clock>(
     job.keep_raw = false;
     job.raw_for = None;
     job.reject_share_max = 1.0;
-    stored(project, pipeline).await?;
+    project.synced(pipeline).await?;
     let scratch = Scratch::of(project, pipeline);
     let mut fresh = scratch.take(&pipeline.owner, working.clock.now()).await?;
     let outcome = sync::sync(&job, working.tools(&mut fresh)).await;
@@ -180,14 +183,11 @@ pub async fn source<H: Http, C: Clock>(
     let read = fresh.open(&pipeline.owner, &job.entities).await?;
     let (mut store, opened) = opened(project, pipeline, &job).await?;
     let through = through(&tables, &opened, &read);
-    let older = match job.options.start {
-        Some(_) => older::older(&mut store, &mut fresh, &tables, &job.streams).await,
-        None => Ok(HashMap::new()),
+    let done = async {
+        let unsaid = unsaid::rows(&mut store, &mut fresh, &tables, &job, &through).await?;
+        both_sides(&mut store, &mut fresh, &tables, &through, unsaid, order).await
     };
-    let done = match older {
-        Ok(older) => both_sides(&mut store, &mut fresh, &tables, &through, older, order).await,
-        Err(error) => Err(error),
-    };
+    let done = done.await;
     store.close().await?;
     fresh.close().await?;
     let (found, tallied) = done?;
@@ -213,29 +213,19 @@ async fn both_sides<A: Destination, B: Destination>(
     right: &mut B,
     tables: &[Fed],
     through: &BTreeMap<String, Timestamp>,
-    older: HashMap<String, HashSet<u64>>,
+    unsaid: HashMap<String, HashSet<u64>>,
     order: &Order,
 ) -> Result<(Vec<Table>, compare::Tallied)> {
     let mut here = tally(left, tables, through).await?;
     let mut there = tally(right, tables, through).await?;
-    here.leave_out(older);
+    here.leave_out(unsaid);
     here.share_later(&mut there);
     let found = compare((left, &here), (right, &there), tables, order.ids).await?;
     Ok((found, here))
 }
 
-/// Fails `Invalid` when the pipeline was never synced: opening it would make it look as if it were.
-async fn stored(project: &Project, pipeline: &Pipeline) -> Result<Store> {
-    let mut store = project.store(pipeline).await?;
-    if store.peek(&pipeline.owner).await?.is_none() {
-        return Err(Error::new(Kind::Invalid, format!("`{}` was never synced", pipeline.name))
-            .hint(format!("tidegate sync {}", pipeline.name)));
-    }
-    Ok(store)
-}
-
 async fn opened(project: &Project, pipeline: &Pipeline, job: &Job) -> Result<(Store, Opened)> {
-    let mut store = stored(project, pipeline).await?;
+    let mut store = project.synced(pipeline).await?;
     let opened = store.open(&pipeline.owner, &job.entities).await?;
     Ok((store, opened))
 }

@@ -17,24 +17,59 @@ pub enum Format {
     Parquet,
 }
 
+/// How files are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FileFormat {
+    /// One array of objects; decimals are text, so that no reader rounds them
+    Json,
+    /// RFC 4180, with a header
+    Csv,
+    /// Apache Parquet
+    Parquet,
+}
+
+impl FileFormat {
+    /// The ending of such a file's name.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+impl From<FileFormat> for Format {
+    fn from(format: FileFormat) -> Self {
+        match format {
+            FileFormat::Json => Self::Json,
+            FileFormat::Csv => Self::Csv,
+            FileFormat::Parquet => Self::Parquet,
+        }
+    }
+}
+
 /// How rows are written, and where to.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Rows")]
 pub struct Rows {
     /// How rows are written [default: by the name of --out, else table]
-    #[arg(long, value_enum, value_name = "HOW")]
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "Rows")]
     pub format: Option<Format>,
     /// Write rows to this file
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Rows")]
     pub out: Option<PathBuf>,
 }
 
 impl Rows {
     /// The format that counts: `--format`, else the file's ending, else `-o json`, else a table.
-    /// Fails `Invalid` for Parquet without a file.
+    /// Fails `Invalid` for Parquet without a file, and for a file whose name says nothing.
     pub fn format(&self, output: Output) -> Result<Format> {
         let ending = self.out.as_deref().and_then(Path::extension).and_then(|e| e.to_str());
         let by_name = ending.and_then(|e| Format::from_str(e, true).ok());
+        if let (Some(ending), None, None) = (ending, by_name, self.format) {
+            return Err(Error::new(Kind::Invalid, format!("nothing is known of files named `.{ending}`"))
+                .hint("name it .json, .csv or .parquet, or add --format"));
+        }
         let otherwise = if output == Output::Json { Format::Json } else { Format::Table };
         let format = self.format.or(by_name).unwrap_or(otherwise);
         if format == Format::Parquet && self.out.is_none() {
@@ -50,7 +85,7 @@ impl Rows {
 #[command(after_help = "Examples:
   tidegate query \"select status, currency, sum(total) from invoices group by 1, 2\"
   tidegate query --file mrr.sql --format csv --out mrr.csv
-  tidegate query \"select * from mrr_monthly order by month\" -o json
+  tidegate query \"select * from mrr_monthly order by month_start\" -o json
 
 Tables: `tidegate schema`. It sees one consistent state, also while a sync runs.")]
 pub struct Query {
@@ -84,7 +119,7 @@ pub struct Export {
     pub entities: Vec<String>,
     /// How files are written
     #[arg(long, value_enum, value_name = "HOW", default_value = "parquet")]
-    pub format: Format,
+    pub format: FileFormat,
 }
 
 /// The data dictionary.

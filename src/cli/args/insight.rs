@@ -39,7 +39,7 @@ pub enum Report {
         #[command(flatten)]
         of: Of,
         /// At the end of this day [default: the last day that the data speaks of]
-        #[arg(long, value_name = "DATE")]
+        #[arg(long, value_name = "DATE", value_parser = super::day)]
         as_of: Option<NaiveDate>,
     },
     /// Cash to be expected in the next 13 weeks
@@ -84,7 +84,7 @@ pub struct Of {
   tidegate prove acme --ids 50
   tidegate prove acme -o json
 
-Exits with 5 when something does not hold. What it finds is kept in the table quality_issues; what holds again is marked
+Exits with 5 when something does not hold. What it finds is kept in the table quality_issues; what holds again is marked \
 resolved. A record that changed while a sync read its streams may show until the next sync.")]
 pub struct Prove {
     /// Which pipelines [default: all]

@@ -5,7 +5,7 @@ mod project;
 mod repair;
 mod start;
 
-pub use data::{Export, Format, Quarantine, Query, Rows, SchemaArgs};
+pub use data::{Export, FileFormat, Format, Quarantine, Query, Rows, SchemaArgs};
 pub use insight::{Of, Prove, Report};
 pub use project::{Compact, Connectors, Names, Plan, Rebuild, Run, State, Status, Sync};
 pub use repair::{Backfill, Mode, Sweep, Verify};
@@ -147,6 +147,11 @@ const COMPLETIONS: &str = "Examples:
   tidegate completions bash > /etc/bash_completion.d/tidegate
   tidegate completions zsh > ~/.zfunc/_tidegate
   tidegate completions fish > ~/.config/fish/completions/tidegate.fish";
+
+/// A civil date.
+fn day(text: &str) -> Result<chrono::NaiveDate, String> {
+    text.parse().map_err(|_| "expected a day as YYYY-MM-DD, for example 2026-06-30".into())
+}
 
 /// The whole command line, with grouped help.
 pub fn command() -> clap::Command {

@@ -10,8 +10,8 @@ use clap::{Args, ValueEnum};
   tidegate verify acme --source --stream invoices --yes
   tidegate verify acme --against acme_pg --ids 100 -o json
 
-Alone it counts, sums and digests what is stored, and names numbers that series of invoices and credit notes lack.
---against compares with what another pipeline of the same provider account holds. --source reads the provider again,
+Alone it counts, sums and digests what is stored, and names numbers that series of invoices and credit notes lack. \
+--against compares with what another pipeline of the same provider account holds. --source reads the provider again, \
 aside, and compares: what changed there since the last sync is left out. Exit code 5: they differ.")]
 pub struct Verify {
     /// Which pipeline
@@ -53,8 +53,8 @@ pub enum Mode {
   tidegate sweep acme --stream transactions --mode full
   tidegate sweep acme --max-requests 500
 
-It walks each stream whole, without the filter by which a sync finds changes: rows that the filter hides arrive, and
-rows that the provider has no more are marked deleted, if the walk was complete. Where a sync goes on stays as it is.
+It walks each stream whole, without the filter by which a sync finds changes: rows that the filter hides arrive, and \
+rows that the provider has no more are marked deleted, if the walk was complete. Where a sync goes on stays as it is. \
 Safe to stop: running it again goes on.")]
 pub struct Sweep {
     /// Which pipeline
@@ -76,7 +76,7 @@ pub struct Sweep {
   tidegate backfill acme --stream invoices --from 2026-01-01 --to 2026-01-31
   tidegate backfill acme --stream invoices --ids INV-17,INV-18 --yes
 
-A period is taken by the date of the document, or by the modification time of streams that cannot be asked for that.
+A period is taken by the date of the document, or by the modification time of streams that cannot be asked for that. \
 Newer states win, as in a sync. Where a sync goes on stays as it is. Safe to stop: running it again goes on.")]
 pub struct Backfill {
     /// Which pipeline
@@ -85,10 +85,10 @@ pub struct Backfill {
     #[arg(long = "stream", value_name = "NAME", required = true)]
     pub streams: Vec<String>,
     /// First day, in the time zone of the connection
-    #[arg(long, value_name = "DATE", required_unless_present = "ids", requires = "to")]
+    #[arg(long, value_name = "DATE", value_parser = super::day, required_unless_present = "ids", requires = "to")]
     pub from: Option<NaiveDate>,
     /// Last day
-    #[arg(long, value_name = "DATE", requires = "from")]
+    #[arg(long, value_name = "DATE", value_parser = super::day, requires = "from")]
     pub to: Option<NaiveDate>,
     /// These records, separated by commas; of one stream
     #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with_all = ["from", "to"])]

@@ -28,6 +28,11 @@ pub fn group(digits: &str) -> String {
     text
 }
 
+/// `1 row`, `2 rows`.
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
 /// `512 B`, `3.4 MB`: powers of 1,000.
 pub fn bytes(number: u64) -> String {
     let units = ["kB", "MB", "GB", "TB"];

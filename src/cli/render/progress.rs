@@ -109,9 +109,8 @@ impl Lines {
                 self.streams.insert(stream.clone(), Tally { said: Some(now), ..Tally::default() });
                 return None;
             }
-            Progress::StreamFailed { stream, error } if *error == self.failed => {
-                return Some(format!("{stream}: failed, for the same reason"));
-            }
+            // The summary names all that failed for one reason.
+            Progress::StreamFailed { error, .. } if *error == self.failed => return None,
             Progress::StreamFailed { stream, error } => {
                 self.failed.clone_from(error);
                 return Some(format!("{stream}: failed: {error}"));

@@ -52,8 +52,10 @@ pub(super) async fn demo(scene: &Scene<'_>, asked: &Demo) -> Result<Exit> {
     let dir = dir.display();
     out.data(&format!(
         "\n{}\n  tidegate -C {dir} report movements\n  tidegate -C {dir} query \"select * from ar_open order by balance desc limit 10\"\n  \
-         tidegate -C {dir} status\n  tidegate -C {dir} quarantine list {PIPELINE}\n  tidegate schema invoices\n  \
-         tidegate init     with your own site\n",
+         tidegate -C {dir} status\n  tidegate -C {dir} quarantine list {PIPELINE}\n  tidegate -C {dir} prove\n  \
+         tidegate schema invoices\n  tidegate init     with your own site\n\n\
+         The simulated site ended with the demo, so sync, check and sweep find nobody there. `tidegate simulate` starts \
+         one that stays, and says how to read it.\n",
         out.data.bold("Try next")
     ))?;
     Ok(Exit::Ok)
@@ -72,7 +74,15 @@ fn act(out: &crate::cli::render::Out, scene: &demo::Scene<'_>) -> String {
         demo::Scene::Synced(outcome) => {
             let mut shown = outcome.summary.clone();
             shown.next.clear();
-            summary::text(&shown, &out.data)
+            let rejected: u64 = shown.streams.iter().map(|s| s.rejected).sum();
+            let aside = match rejected {
+                0 => String::new(),
+                n => format!(
+                    "{}: set aside with the reason, not lost; what they say is missing in the tables until they fit\n",
+                    figures::counted(n, "record does not fit", "records do not fit")
+                ),
+            };
+            format!("{}{aside}", summary::text(&shown, &out.data))
         }
         demo::Scene::Passed(new) => {
             let new: Vec<String> = new

@@ -33,10 +33,10 @@ pub(super) fn connectors(scene: &Scene<'_>, asked: &Connectors) -> Result<Exit> 
     match asked {
         Connectors::List => {
             let all = app::connectors::list(&scene.project()?.catalog);
-            let mut table = Table::new().text("connector").text("streams").text("needs");
+            let mut table = Table::new().text("connector").number("streams").text("needs");
             for one in &all {
                 let needs: Vec<&str> = one.inputs.iter().map(|i| i.name.as_str()).collect();
-                table.row(vec![one.connector.clone(), one.streams.join(", "), needs.join(", ")]);
+                table.row(vec![one.connector.clone(), one.streams.len().to_string(), needs.join(", ")]);
             }
             match scene.out.output {
                 Output::Json => scene.out.json(&all)?,

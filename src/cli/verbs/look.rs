@@ -7,7 +7,7 @@ use crate::{
         status::{Measured, PipelineStatus},
     },
     cli::{
-        args::{Export, Format, Output, Query, Status},
+        args::{Export, Output, Query, Status},
         exit::Exit,
         render::{figures, rows, table::Table},
     },
@@ -189,9 +189,6 @@ pub(super) async fn query(scene: &Scene<'_>, asked: &Query) -> Result<Exit> {
     let (project, pipeline) = one_pipeline(scene, asked.pipeline.as_ref())?;
     let reader = Reader::open(&project, &pipeline).await?;
     let batches = reader.query(&sql).await?;
-    if reader.is_new() {
-        scene.out.note(&format!("nothing was synced yet: tidegate sync {}", pipeline.name));
-    }
     if let Some(first) = batches.first() {
         scene.out.rows(&first.schema(), &batches, &asked.rows)?;
     }
@@ -205,25 +202,16 @@ pub(super) async fn export(scene: &Scene<'_>, asked: &Export) -> Result<Exit> {
     fs::create_dir_all(&asked.out).map_err(|e| {
         Error::new(Kind::Destination, "cannot make the folder").with("folder", asked.out.display()).because(e)
     })?;
-    let (ending, format) = match asked.format {
-        Format::Csv => ("csv", Format::Csv),
-        Format::Json => ("json", Format::Json),
-        Format::Parquet => ("parquet", Format::Parquet),
-        Format::Table => {
-            return Err(Error::new(Kind::Invalid, "a table for people is no export")
-                .hint("--format csv, json or parquet"));
-        }
-    };
     let reader = Reader::open(&project, &pipeline).await?;
     let mut written = Vec::new();
     for table in &tables {
         let batches = app::export::table(&reader, &pipeline, table).await?;
         let Some(first) = batches.first() else { continue };
-        let file = asked.out.join(format!("{table}.{ending}"));
-        let rows = rows::to_file(&file, &first.schema(), &batches, format)?;
+        let file = asked.out.join(format!("{table}.{}", asked.format.ending()));
+        let rows = rows::to_file(&file, &first.schema(), &batches, asked.format.into())?;
         written.push(serde_json::json!({ "table": table, "file": file, "rows": rows }));
         if scene.out.output == Output::Text {
-            scene.out.note(&format!("{}  {} rows", file.display(), figures::grouped(rows)));
+            scene.out.note(&format!("{}  {}", file.display(), figures::counted(rows, "row", "rows")));
         }
     }
     if scene.out.output == Output::Json {

@@ -41,12 +41,15 @@ pub(super) async fn run(cli: Cli, out: &Out) -> Result<Exit> {
     let (tell, stop) = watch::channel(false);
     let signals = Signals::listen()?;
     let scene = Scene { global: &cli.global, out, stop };
+    let serves = matches!(cli.command, Command::Simulate(_));
     let work = command(&scene, cli.command);
     let mut work = std::pin::pin!(work);
     tokio::select! {
         done = &mut work => done,
         exit = signals.first() => {
-            out.note("stopping after a clean checkpoint; once more to stop at once");
+            if !serves {
+                out.note("stopping after a clean checkpoint; once more to stop at once");
+            }
             let _ = tell.send(true);
             tokio::select! {
                 done = work => done.map(|ended| if ended == Exit::Interrupted { exit } else { ended }),

@@ -20,8 +20,9 @@ pub(super) async fn quarantine(scene: &Scene<'_>, asked: &Quarantine) -> Result<
                 let stored = app::quarantine::list(&project, &pipeline, streams).await?;
                 all.extend(stored.into_iter().map(|s| (pipeline.name.clone(), s)));
             }
-            if all.is_empty() && scene.out.output == Output::Text {
+            if all.is_empty() && scene.out.output == Output::Text && rows.out.is_none() {
                 scene.out.note("no record is in quarantine");
+                return Ok(Exit::Ok);
             }
             let batch = app::quarantine::batch(&all)?;
             scene.out.rows(&batch.schema(), std::slice::from_ref(&batch), rows)?;
@@ -104,11 +105,10 @@ pub(super) async fn rebuild(scene: &Scene<'_>, asked: &Rebuild) -> Result<Exit> 
             "{rejected} stored records do not fit the mapping of today and would leave the tables"
         ));
     }
-    let said = if asked.diff {
-        "nothing was changed; without --diff the new tables are swapped in"
-    } else {
-        "swapped in"
-    };
-    scene.out.note(said);
+    scene.out.note(match (done.is_empty(), asked.diff) {
+        (true, _) => "no stream was read yet, so there is nothing to rebuild",
+        (false, true) => "nothing was changed; without --diff the new tables are swapped in",
+        (false, false) => "swapped in",
+    });
     Ok(Exit::Ok)
 }

@@ -116,10 +116,12 @@ fn drawn(plan: &PipelinePlan, look: &Look) -> String {
     }
     let mut text = format!("{}\n{}", look.bold(&plan.pipeline), table.draw(look));
     let pace = figures::length(Duration::from_secs_f64(plan.minutes * 60.0));
-    text.push_str(&format!(
-        "about {} requests, {pace} at the request budget",
-        figures::grouped(plan.requests)
-    ));
+    if plan.streams.iter().all(|s| s.requests.is_none()) {
+        text.push_str("what a sync would cost cannot be told");
+    } else {
+        let requests = figures::counted(plan.requests, "request", "requests");
+        text.push_str(&format!("about {requests}, {pace} at the request budget"));
+    }
     if plan.bytes > 0 {
         text.push_str(&format!(", {} of bodies", figures::bytes(plan.bytes)));
     }

@@ -77,8 +77,7 @@ fn refused(fault: Fault, place: &str) -> Error {
         Fault::Sql(sqlx::Error::Database(e))
             if e.code().is_some_and(|c| c.starts_with("42") || c.starts_with("22")) =>
         {
-            Error::new(Kind::Invalid, "Postgres refused the query")
-                .because(sqlx::Error::Database(e))
+            Error::new(Kind::Invalid, format!("Postgres refused the query: {}", e.message()))
                 .hint("tables are in schema billing, changes in history; `tidegate schema` lists the columns")
         }
         Fault::Sql(sqlx::Error::Database(e)) if e.code().as_deref() == Some("25006") => {

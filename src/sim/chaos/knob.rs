@@ -1,5 +1,8 @@
 //! Which troubles can be switched on? Names, values, one line each.
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    yaml::suggest,
+};
 
 /// One trouble. Written `name` or `name=value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,9 +93,8 @@ impl Knob {
         let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
         let Some((knob, _)) = Self::ALL.iter().find(|(knob, _)| knob.name() == name) else {
             let names = Self::ALL.iter().map(|(knob, _)| knob.name());
-            let near = names.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
             return Err(Error::new(Kind::Invalid, format!("there is no trouble called `{name}`"))
-                .hint(format!("did you mean `{}`?", near.unwrap_or_default())));
+                .hint(suggest(name, names.chain(["all"]))));
         };
         let Some(value) = value else {
             return Ok(*knob);
