@@ -244,7 +244,7 @@ impl Story {
 fn unspoken(mut tables: Tables) -> Tables {
     for (table, columns) in [
         ("comments", &["notes", "added_by"][..]),
-        ("events", &["content", "user_name"]),
+        ("events", &["content", "user_name", "origin_user_name"]),
         ("subscription_events", &["after"]),
     ] {
         for row in tables.get_mut(table).unwrap().values_mut() {

@@ -46,7 +46,7 @@ fn it_writes_a_file_that_passes_every_check_and_says_what_next() {
         ]
     );
     assert_eq!(read(root.path(), ".env.example"), "# chargebee: A read-only API key\nACME_EU_API_KEY=\n");
-    assert_eq!(read(root.path(), ".gitignore"), ".env\n/lake/\n");
+    assert_eq!(read(root.path(), ".gitignore"), ".env\n/.tidegate/\n/lake/\n");
     let text = read(root.path(), "pipelines/acme-eu.yaml");
     Draft::read("pipelines/acme-eu.yaml", &text).unwrap().prove(&inputs(), &STREAMS).unwrap();
     insta::assert_snapshot!(text, @r#"
@@ -105,7 +105,7 @@ fn a_second_pipeline_adds_its_lines_and_replaces_nothing() {
     let second = Order { name: "beta".into(), target: Target::Postgres("DATABASE_URL".into()), ..wish() };
     let written = init(root.path(), &second, &inputs(), &STREAMS).unwrap();
     assert_eq!(written.files.len(), 2, "{:?}", written.files);
-    assert_eq!(read(root.path(), ".gitignore"), "target\n.env\n/lake/\n");
+    assert_eq!(read(root.path(), ".gitignore"), "target\n.env\n/.tidegate/\n/lake/\n");
     let example = read(root.path(), ".env.example");
     assert!(
         example.contains("ACME_EU_API_KEY=\n")

@@ -229,6 +229,12 @@ fn an_overlay_keeps_rows_keys_and_columns() {
     refused("invoices", "select * replace ('x' as id) from mapped", &["`id` says which row it is"]);
     refused("invoices", "select * except (id), memo as id from mapped", &["`id` says which row it is"]);
     refused("invoices", "select * except (_row) from mapped", &["`_row` says which row it is"]);
+    for (table, column) in
+        [("invoices", "customer_id"), ("comments", "entity_type"), ("usages", "subscription_id")]
+    {
+        let sql = format!("select * replace ('x' as {column}) from mapped");
+        refused(table, &sql, &[&format!("`{column}` says whose data a record holds")]);
+    }
     refused(
         "invoice_line_items",
         "select * replace (name as invoice_id) from mapped",
@@ -431,6 +437,32 @@ async fn the_example_of_the_readme_fits_invoices() {
     let example = after.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
     assert!(example.contains("from mapped"), "{example}");
     planned(&[("invoices", example)], "invoices").await.unwrap();
+}
+
+#[test]
+fn a_column_made_of_personal_data_is_personal_and_one_made_of_others_is_not() {
+    let sql = "select * replace (concat(country, email) as country, upper(state) as state) from mapped";
+    let folder = project("overlays: { customers: o.sql }\n", &[("o.sql", sql)]);
+    let project = Project::open(folder.path()).unwrap();
+    let connector = project.connector(&project.pipeline("a").unwrap()).unwrap();
+    let feeds = connector.streams.iter().flat_map(|s| &s.feeds);
+    let entity = feeds.into_iter().find(|f| f.entity.name == "customers").unwrap().entity.clone();
+    let pii = |name: &str| entity.column(name).unwrap().pii;
+    assert_eq!((pii("country"), pii("state"), pii("email")), (true, false, true));
+}
+
+#[test]
+fn fields_promoted_from_an_overlay_do_not_show_what_a_policy_hides() {
+    let sql = "select * replace (json_object('cf_x', email) as custom_fields) from mapped";
+    let open = |columns: &str| {
+        let own = "custom: { customers: { cf_x: text } }\noverlays: { customers: o.sql }\n";
+        let folder = project(&format!("raw: drop\ncolumns: {{ {columns} }}\n{own}"), &[("o.sql", sql)]);
+        let project = Project::open(folder.path()).unwrap();
+        project.pipeline("a").and_then(|p| project.connector(&p)).map(|_| ())
+    };
+    let error = open("email: hash, customers.custom_fields: drop").unwrap_err();
+    assert!(error.to_string().contains("would hold what the policy of `customers.email` hides"), "{error}");
+    open("customers.custom_fields: drop").unwrap();
 }
 
 #[test]

@@ -256,6 +256,7 @@ const FLOATS: &[&str] = &[
     "app/plan.rs",
     "app/project.rs",
     "app/repair.rs",
+    "app/state/import.rs",
     "app/status.rs",
     "load/fold.rs",
     "load/mod.rs",

@@ -14,7 +14,13 @@ select
     json_text(content, '/subscription/customer_id'),
     json_text(content, '/invoice/customer_id'),
     json_text(content, '/credit_note/customer_id'),
-    json_text(content, '/transaction/customer_id')
+    json_text(content, '/transaction/customer_id'),
+    json_text(content, '/order/customer_id'),
+    json_text(content, '/quote/customer_id'),
+    json_text(content, '/payment_source/customer_id'),
+    json_text(content, '/virtual_bank_account/customer_id'),
+    json_text(content, '/promotional_credit/customer_id'),
+    json_text(content, '/gift/gifter/customer_id')
   ) as customer_id,
   coalesce(
     json_text(content, '/subscription/id'),

@@ -57,7 +57,8 @@ dated as (
     cast(extract(day from c.period_end) as int) as end_day,
     cast(extract(day from c.period_start + 1) as int) = 1 as starts_last_day,
     cast(extract(day from c.period_end + 1) as int) = 1 as ends_last_day,
-    c.period_end - c.period_start as days, f.interval_unit as catalog_unit, f.interval_count as catalog_count
+    c.period_end - c.period_start as days, f.interval_unit as catalog_unit, f.interval_count as catalog_count,
+    coalesce(f.is_ambiguous, false) as is_ambiguous
   from charged c
   join data_as_of a on a.tenant_id = c.tenant_id and a.connection_id = c.connection_id
   left join price_facts f
@@ -76,7 +77,7 @@ anchored as (
 ),
 priced as (
   select a.*,
-    max(case when a.price_id is not null and a.net_amount > 0 and not coalesce(a.is_proration, false)
+    max(case when a.price_id is not null and not a.is_ambiguous and a.net_amount > 0 and not coalesce(a.is_proration, false)
       then a.whole_months end)
       over (partition by a.tenant_id, a.connection_id, a.price_id) as price_months
   from anchored a

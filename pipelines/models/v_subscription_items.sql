@@ -9,7 +9,7 @@
 --   tenant_id: Tenant
 --   connection_id: Connection
 --   provider: Provider
---   id: subscription:item price
+--   id: subscription:item price; of a site without item prices subscription:plan:id, subscription:addon:id or subscription:EVENT:id
 --   subscription_id: The subscription
 --   item_id: The item of the catalog, else the item behind the price
 --   price_id: The item's price that is used

@@ -47,6 +47,19 @@ impl Findings {
         }
     }
 
+    /// Whether this pipeline is told when the provider clears a person's data.
+    pub(super) fn erasures(&mut self, connector: &Connector, streams: &[Arc<Stream>]) {
+        let Some(telling) = connector.streams.iter().find(|s| s.clearing.is_some()) else { return };
+        let holds = streams.iter().any(|s| s.personal.is_some());
+        if holds && streams.iter().all(|s| s.name != telling.name) {
+            let found = format!(
+                "`{}` is not among `source.streams`, so nobody tells when the provider clears a person's data",
+                telling.name
+            );
+            self.warned("erasures", found, format!("add {} to source.streams", telling.name));
+        }
+    }
+
     /// What is hidden, and what is not. `made_anew` false: rows were stored under other policies or mappings.
     pub(super) fn columns(&mut self, pipeline: &Pipeline, connector: &Connector, made_anew: bool) {
         let policies = &connector.policies;

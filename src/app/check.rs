@@ -81,6 +81,7 @@ pub async fn check(project: &Project, name: &str) -> Vec<Finding> {
     }
     findings.rights(&job.connector);
     findings.bodies(&pipeline);
+    findings.erasures(&job.connector, &job.streams);
     let reached = reached(project, &pipeline).await;
     let runs = reached.as_ref().map_or(&[][..], |(_, _, runs)| runs);
     findings.columns(&pipeline, &job.connector, super::status::current(runs, &job.connector, &pipeline));

@@ -77,7 +77,7 @@ pub fn init(root: &Path, order: &Order, inputs: &[Input], streams: &[&str]) -> R
     let file = PathBuf::from(format!("pipelines/{}.yaml", order.name));
     Draft::read(&file.to_string_lossy(), &text)?.prove(inputs, streams)?;
 
-    let mut ignored = vec![".env".to_owned()];
+    let mut ignored = vec![".env".to_owned(), "/.tidegate/".to_owned()];
     if let Target::Lake(path) = &order.target {
         let inside = path.trim_start_matches("./").trim_end_matches('/');
         if !inside.is_empty() && !Path::new(inside).is_absolute() && !inside.starts_with("..") {

@@ -1,7 +1,7 @@
 //! Which tables does a pipeline give columns of its own? Reads the files that `overlays` names.
 //!
 //! What they may say is checked by `manifest`.
-use super::project::Project;
+use super::{project::Project, promotions::SOURCE};
 use crate::{
     entity::{Policies, Policy},
     error::{Error, Kind, Result},
@@ -64,8 +64,13 @@ fn unreadable(overlay: &OverlayFile, error: io::Error) -> Error {
 /// Fails `Invalid` when an overlay would store in one column what a policy hides in another.
 pub(super) fn hidden_stays_hidden(connector: &Connector, policies: &Policies) -> Result<()> {
     let hides = |table: &str, column: &str| policies.of(table, column) != Policy::Keep;
+    let feeds = || connector.streams.iter().flat_map(|s| &s.feeds);
     for (table, overlay) in connector.overlays() {
-        let mut shown = overlay.reads.iter().filter(|(column, _)| !hides(table, column));
+        // Promoted fields are taken from it before it is hidden.
+        let promoted = feeds().filter(|f| f.entity.name == table).flat_map(|f| &f.entity.columns);
+        let shows_fields = promoted.filter(|c| c.promoted).any(|c| !hides(table, &c.name));
+        let shown = |column: &str| !hides(table, column) || (column == SOURCE && shows_fields);
+        let mut shown = overlay.reads.iter().filter(|(column, _)| shown(column));
         let leak = shown.find_map(|(column, reads)| Some((column, reads.iter().find(|r| hides(table, r))?)));
         if let Some((column, hidden)) = leak {
             let line = overlay.lines.get(column).copied().unwrap_or(0);

@@ -109,7 +109,7 @@ impl Project {
         let connector = self.catalog.connector(&pipeline.connector)?;
         let overlays = self.overlays(pipeline, connector)?;
         let connector = connector.as_ref().clone().overlaid(&overlays)?;
-        let mut connector = connector.feeding(&self.entities(pipeline)?);
+        let mut connector = connector.feeding(&self.entities(pipeline)?).marking();
         if let Some(requests) = pipeline.limits.requests_per_minute {
             connector.budget.requests = requests;
             connector.budget.per = Duration::from_secs(60);

@@ -209,7 +209,7 @@ fn freshness(cursor: &Cursor) -> String {
         }
         Cursor::Snapshot { order: Some(_), lag } => {
             format!(
-                "as of the scan; a row first seen in its last {} is not found deleted",
+                "as of the scan; a row first seen in the {} before it is not found deleted",
                 time(lag.as_secs())
             )
         }

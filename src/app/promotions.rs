@@ -12,7 +12,7 @@ use crate::{
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The column that promoted fields are taken from.
-const SOURCE: &str = "custom_fields";
+pub(super) const SOURCE: &str = "custom_fields";
 
 impl Project {
     /// The tables of the pipeline's destination. Fails `Invalid` for a promotion into a table that has no custom

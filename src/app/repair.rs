@@ -126,6 +126,9 @@ pub async fn run<H: Http, C: Clock>(
     let job = job(project, pipeline, order)?;
     let mut store = project.store(pipeline).await?;
     let mut outcome = sync::repair(&job, &order.errand, working.tools(&mut store)).await;
+    if outcome.summary.erased > 0 {
+        super::verify::forget(project, pipeline)?;
+    }
     let name = &pipeline.name;
     let kind = outcome.error.as_ref().map(Error::kind);
     outcome.summary.next = match outcome.summary.status {

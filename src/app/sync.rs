@@ -31,6 +31,9 @@ pub async fn pipeline(
         outcome.summary.error = Some(error.to_string());
         outcome.error.get_or_insert(error);
     }
+    if outcome.summary.erased > 0 {
+        super::verify::forget(project, pipeline)?;
+    }
     outcome.summary.next = next(pipeline, &outcome);
     Ok(outcome)
 }

@@ -30,20 +30,49 @@ impl Connector {
     /// another `mapping_hash`; page tokens stay good. Fails `Invalid` with file and line of what an overlay must not
     /// say. Tables must be as the catalog has them: promoted fields come after.
     pub fn overlaid(self, overlays: &[(String, File)]) -> Result<Self> {
-        let laid = |feed: &Feed| match overlays.iter().find(|(table, _)| *table == feed.entity.name) {
+        let laid = |feed: &Feed, persons: &[&str]| match overlays
+            .iter()
+            .find(|(table, _)| *table == feed.entity.name)
+        {
             None => Ok(feed.clone()),
             Some((_, file)) => {
-                let (lines, reads) = lint(file, &feed.entity)?;
+                let (lines, reads) = lint(file, &feed.entity, persons)?;
                 let overlay = Overlay { file: file.path.clone(), sql: file.text.clone(), lines, reads };
                 Ok(Feed { overlay: Some(Arc::new(overlay)), ..feed.clone() })
             }
         };
         let stream = |stream: &Arc<Stream>| {
-            let feeds = stream.feeds.iter().map(laid).collect::<Result<_>>()?;
+            let whose = stream.personal.iter().flat_map(|p| &p.whose);
+            let columns =
+                whose.flat_map(|w| w.when.iter().map(|(c, _)| c.as_str()).chain([w.column.as_str()]));
+            let persons: Vec<&str> = columns.collect();
+            let of = |n: usize| if n == 0 { persons.as_slice() } else { &[] };
+            let feeds = stream.feeds.iter().enumerate();
+            let feeds = feeds.map(|(n, feed)| laid(feed, of(n))).collect::<Result<_>>()?;
             Ok(Arc::new(Stream { feeds, ..stream.as_ref().clone() }))
         };
         let streams = self.streams.iter().map(stream).collect::<Result<Vec<_>>>()?;
         Ok(Self { mapping_hash: fingerprint::overlaid(&self.mapping_hash, &streams), streams, ..self })
+    }
+
+    /// The same with every column marked as personal data that an overlay makes of personal data: what the provider
+    /// clears goes there too, and a column policy may hide it. Tables must be as they are stored.
+    #[must_use]
+    pub fn marking(self) -> Self {
+        let marked = |feed: &Feed| {
+            let Some(overlay) = &feed.overlay else { return feed.clone() };
+            let mut entity = feed.entity.as_ref().clone();
+            let is_personal =
+                |column: &String| feed.entity.column(column).is_some_and(|c| c.pii || c.promoted);
+            for column in &mut entity.columns {
+                column.pii |= overlay.reads.get(&column.name).is_some_and(|r| r.iter().any(is_personal));
+            }
+            Feed { entity: Arc::new(entity), ..feed.clone() }
+        };
+        let streams = self.streams.iter().map(|stream| {
+            Arc::new(Stream { feeds: stream.feeds.iter().map(marked).collect(), ..stream.as_ref().clone() })
+        });
+        Self { streams: streams.collect(), ..self }
     }
 
     /// Tables with an overlay, by name.
@@ -56,8 +85,8 @@ impl Connector {
 type Own = (BTreeMap<String, u64>, BTreeMap<String, BTreeSet<String>>);
 
 /// Fails `Invalid` with file and line of the first thing that an overlay of this table must not say. Answers on which
-/// lines it gives columns of its own, and what they are made of.
-fn lint(file: &File, entity: &Entity) -> Result<Own> {
+/// lines it gives columns of its own, and what they are made of. `persons`: the columns that say whose a record is.
+fn lint(file: &File, entity: &Entity, persons: &[&str]) -> Result<Own> {
     let query = parse(file, "an overlay")?;
     let SetExpr::Select(select) = query.body.as_ref() else {
         return Err(file.error(at(query.body.as_ref()), "an overlay is one SELECT, without `union`"));
@@ -71,7 +100,7 @@ fn lint(file: &File, entity: &Entity) -> Result<Own> {
         return Err(*error);
     }
     every_row(file, select)?;
-    let mut given = Given { file, entity, columns: BTreeMap::new(), reads: BTreeMap::new() };
+    let mut given = Given { file, entity, persons, columns: BTreeMap::new(), reads: BTreeMap::new() };
     select.projection.iter().try_for_each(|item| given.item(item))?;
     given.whole(at(select.as_ref()))
 }
@@ -158,6 +187,7 @@ impl Visitor for Names<'_> {
 struct Given<'a> {
     file: &'a File,
     entity: &'a Entity,
+    persons: &'a [&'a str],
     /// The line of an own expression; None: as `mapped` has it.
     columns: BTreeMap<String, Option<u64>>,
     /// What each own expression is made of.
@@ -262,6 +292,12 @@ impl Given<'_> {
         if self.keys().any(|key| key == name) {
             let what = format!("`{name}` says which row it is: an overlay leaves it as it is");
             return Err(self.file.error(line, what));
+        }
+        if self.persons.contains(&name) {
+            let what = format!("`{name}` says whose data a record holds: an overlay leaves it as it is");
+            let hint =
+                "what the provider clears of a person is found by it; put your own value into another column";
+            return Err(self.file.error(line, what).hint(hint));
         }
         check_column(self.file, line, name, self.entity)
     }

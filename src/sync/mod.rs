@@ -386,16 +386,6 @@ impl<H: Http, C: Clock, D: Destination> Run<'_, H, C, D> {
         Ok(())
     }
 
-    /// Keeps the summary. What rows were made with stays that of the first run until a rebuild says otherwise.
-    async fn record(&mut self, summary: &Summary) -> Result<()> {
-        if !self.opened {
-            return Ok(());
-        }
-        record::keep(self.tools.destination, self.job, summary).await?;
-        upkeep::after(self.tools.destination, self.job, summary).await;
-        Ok(())
-    }
-
     fn count_requests(&mut self, machine: &Machine) {
         let facts = machine.budget();
         for summary in &mut self.streams {

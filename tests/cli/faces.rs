@@ -41,6 +41,7 @@ fn every_command_writes_one_json_document_under_o_json() {
         &["quarantine", "list"],
         &["quarantine", "show", "acme", &id],
         &["quarantine", "redrive", "acme", &id],
+        &["compact"],
         &["rebuild", "acme", "--diff"],
         &["rebuild", "acme", "--stream", "customers"],
         &["state", "list"],

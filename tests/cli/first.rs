@@ -80,6 +80,18 @@ fn a_row_that_left_its_list_sooner_than_a_scan_speaks_for_is_not_a_difference_to
 }
 
 #[test]
+fn check_says_when_nobody_will_tell_of_cleared_data() {
+    let stage = Stage::new("http://127.0.0.1:9/api/v2");
+    let told = |stage: &Stage| {
+        let found = stage.run(&["check", "-o", "json"]).json();
+        found.as_array().unwrap().iter().filter(|f| f["what"] == "erasures").count()
+    };
+    assert_eq!(told(&stage), 0);
+    stage.edit("destination:", "  streams: [invoices, transactions]\ndestination:");
+    assert_eq!(told(&stage), 1);
+}
+
+#[test]
 fn a_wrong_word_is_answered_with_right_ones() {
     let stage = Stage::new("http://127.0.0.1:9/api/v2");
     let refused = |words: &[&str], expected: &str| {

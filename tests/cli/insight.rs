@@ -56,15 +56,6 @@ fn aging_goes_back_in_time_but_not_ahead() {
     stage.run(&["report", "agin"]).expect(2);
 }
 
-#[test]
-fn what_was_never_synced_has_no_report_and_no_proof() {
-    let stage = Stage::simulated("http://127.0.0.1:9/api/v2");
-    for arguments in [&["report", "mrr"][..], &["prove"]] {
-        let told = stage.run(arguments).expect(2).err;
-        assert!(told.contains("nothing was synced yet") && told.contains("tidegate sync acme"), "{told}");
-    }
-}
-
 /// Adds a cent to the amount of one row, in whichever file of the table it is. What was there before.
 fn spoil(stage: &Stage, id: &str) -> (PathBuf, Vec<u8>) {
     let current = |file: &PathBuf| file.starts_with(stage.path("lake/invoice_line_items"));

@@ -45,6 +45,9 @@ fn a_sync_erases_what_was_cleared_and_status_and_proof_say_so() {
     stage.run(&["sync"]).expect(0);
     let status = stage.run(&["status", "-o", "json"]).expect(0).json();
     assert_eq!(status[0]["erasures"]["done"], 0, "{status}");
+    let unfinished = ["verify", "acme", "--source", "--yes", "--max-requests", "12"];
+    stage.run(&unfinished).expect(7);
+    assert!(stage.path(".tidegate/verify/acme").exists());
     let (id, email) = {
         let mut sim = sim.lock().unwrap();
         let (_, customer) = sim.world().customers().iter().find(|(_, c)| !c.stamp.deleted).unwrap();
@@ -62,6 +65,7 @@ fn a_sync_erases_what_was_cleared_and_status_and_proof_say_so() {
     assert!(shows(&before, &email) > 0, "{id}: {email}");
     let summary = stage.run(&["sync", "-o", "json"]).expect(0).out;
     assert!(summary.replace(' ', "").contains("\"erased\":1"), "{summary}");
+    assert!(!stage.path(".tidegate/verify/acme").exists(), "a fresh read holds what was cleared");
     let after = tables::all(&stage);
     assert_eq!(shows(&after, &email), 0, "{id}: {email}");
     assert!(tables::count(&after) >= tables::count(&before), "no row is lost");

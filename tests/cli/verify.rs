@@ -244,7 +244,7 @@ fn what_cannot_be_compared_is_refused_with_the_reason() {
     let site = Served::company(3);
     let stage = Stage::simulated(&site.chargebee());
     let never = stage.run(&["verify", "acme", "-o", "json"]).expect(2).error();
-    assert_eq!(never["what"], "`acme` was never synced");
+    assert_eq!(never["what"], "nothing of `acme` was synced yet");
     stage.run(&["sync"]).expect(0);
     stage.run(&["verify", "acme", "--against", "acme"]).expect(2);
     stage.run(&["verify", "acme", "--against", "acmee"]).expect(2);

@@ -86,6 +86,7 @@ pub(crate) fn bills() -> Arc<Entity> {
         ("sent_at", Timestamp),
         ("extra", Json),
         ("note", Text),
+        ("owner", Text),
     ];
     entity("bills", None, Some("day"), &columns)
 }

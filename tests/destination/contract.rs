@@ -547,6 +547,37 @@ pub(crate) async fn an_erasure_takes_what_is_personal_of_everything_read_before<
     }
 }
 
+/// A bill that was `from`'s and is `to`'s since: what `to` has of it is not `from`'s to be erased.
+pub(crate) async fn an_erasure_leaves_what_was_handed_on<H: Harness>(h: &H) {
+    let mut d = opened(h).await;
+    let note = |version: i64, at: i64, owner: &str| {
+        let said = format!("owned by {owner}");
+        let mut commit = noted("handed", version, at, JANUARY, &said);
+        let rows = commit.rows.as_mut().unwrap();
+        let place = rows.main.schema().index_of("owner").unwrap();
+        let mut columns = rows.main.columns().to_vec();
+        columns[place] = Arc::new(arrow::array::StringArray::from(vec![owner]));
+        rows.main = arrow::array::RecordBatch::try_new(rows.main.schema(), columns).unwrap();
+        commit
+    };
+    d.commit(note(1, 10, "x")).await.unwrap();
+    d.commit(note(2, 20, "y")).await.unwrap();
+    d.commit(note(3, 30, "y")).await.unwrap();
+    d.publish("bills").await.unwrap();
+    let mut order = erasure(&[("x", 50)]);
+    let whose = &mut order.parts[0].whose[0];
+    (whose.column, whose.at) = ("owner".into(), "owner".into());
+    let erased = d.erase(&order).await.unwrap();
+    assert_eq!((erased.bodies, erased.rows > 0), (1, true), "the state that was x's");
+    let told = told(&mut d).await;
+    assert!(!told.contains("handed owned by x"), "{told}");
+    assert!(told.contains("handed owned by y"), "{told}");
+    let now = &current(&mut d, &bills()).await["handed"];
+    assert_eq!(now["note"].as_str(), "handed owned by y");
+    laws(&mut d).await;
+    d.close().await.unwrap();
+}
+
 fn sweeping(started: i64, ended: bool) -> Checkpoint {
     let progress = if ended { Progress::Done } else { Progress::Start };
     let slice = Slice { from: None, to: None, absent: false, progress };
@@ -855,6 +886,7 @@ macro_rules! every_case {
             tenants_never_mix,
             runs_are_kept_newest_first,
             an_erasure_takes_what_is_personal_of_everything_read_before,
+            an_erasure_leaves_what_was_handed_on,
         );
         $crate::destination::contract::every_case!($harness; upkeep:
             a_compaction_changes_nothing_that_can_be_read,

@@ -83,16 +83,14 @@ pub async fn undo(project: &Project, pipeline: &Pipeline, entry: Option<i64>, fo
     let opened = store.open(&pipeline.owner, &project.entities(pipeline)?).await?;
     let result = async {
         let entry = find(pipeline, store.journal(&pipeline.owner).await?, entry)?;
-        let moved_on = still(pipeline, &entry, &opened, force)?;
-        // What an unfinished sweep saw is gone once the stream moved on, so such a sweep has to begin anew.
-        let kept = |stream: &String, before: &Option<Checkpoint>| {
+        still(pipeline, &entry, &opened, force)?;
+        // What an unfinished sweep saw may be gone, also where the stream looks as the entry left it: it begins anew.
+        let kept = |before: &Option<Checkpoint>| {
             let mut before = before.clone()?;
-            if moved_on.contains(stream) && before.sweep().is_some() {
-                before.asides.clear();
-            }
+            before.asides.clear();
             Some(before)
         };
-        let to = entry.streams.iter().map(|(s, moved)| (s.clone(), kept(s, &moved.before)));
+        let to = entry.streams.iter().map(|(s, moved)| (s.clone(), kept(&moved.before)));
         let to: BTreeMap<String, Option<Checkpoint>> = to.collect();
         let streams = to.iter().map(|(stream, to)| (stream.clone(), stand(to.as_ref()))).collect();
         let now = SystemClock.now();
@@ -125,14 +123,12 @@ fn find(pipeline: &Pipeline, mut all: Vec<Entry>, asked: Option<i64>) -> Result<
     Ok(all.swap_remove(place))
 }
 
-/// Streams that are no longer where the entry left them. Fails `Invalid` when there are any, unless `force`.
-fn still(pipeline: &Pipeline, entry: &Entry, opened: &Opened, force: bool) -> Result<Vec<String>> {
+/// Fails `Invalid` when a stream is no longer where the entry left it, unless `force`.
+fn still(pipeline: &Pipeline, entry: &Entry, opened: &Opened, force: bool) -> Result<()> {
     let now = |stream: &String| opened.checkpoints.get(stream);
     let moved = entry.streams.iter().filter(|(stream, moved)| now(stream) != moved.after.as_ref());
     let moved: Vec<(&String, &Moved)> = moved.collect();
-    let (Some((stream, first)), false) = (moved.first(), force) else {
-        return Ok(moved.into_iter().map(|(stream, _)| stream.clone()).collect());
-    };
+    let (Some((stream, first)), false) = (moved.first(), force) else { return Ok(()) };
     let names: Vec<&str> = moved.iter().map(|(stream, _)| stream.as_str()).collect();
     let through = |checkpoint: Option<&Checkpoint>| checkpoint.and_then(Checkpoint::watermark);
     let happens = match (through(first.before.as_ref()), through(now(stream))) {

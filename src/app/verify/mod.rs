@@ -254,6 +254,11 @@ fn report(
     Report { pipeline: name.clone(), against, equal, tables, gaps, requests, next }
 }
 
+/// Removes what an unfinished fresh read of the source left: it may hold what was erased meanwhile.
+pub(super) fn forget(project: &Project, pipeline: &Pipeline) -> Result<()> {
+    Scratch::of(project, pipeline).remove()
+}
+
 /// Where a fresh read is kept until it was compared.
 struct Scratch(PathBuf);
 

@@ -73,21 +73,7 @@ pub(super) fn connectors(scene: &Scene<'_>, asked: &Connectors) -> Result<Exit> 
                 }
                 scene.out.data("\n")?;
             }
-            let single = shown.streams.iter().filter(|s| s.single).map(|s| s.stream.as_str());
-            let single: Vec<&str> = single.collect();
-            if !single.is_empty() {
-                scene.out.data(&format!("Read by id too (backfill --ids): {}\n\n", single.join(", ")))?;
-            }
-            scene
-                .out
-                .data("Columns that the provider does not give are NULL; a view v_TABLE may know more:\n")?;
-            for missing in &shown.not_given {
-                let view = match missing.in_view.as_slice() {
-                    [] => String::new(),
-                    known => format!(" (v_{} has {})", missing.table, known.join(", ")),
-                };
-                scene.out.data(&format!("  {}: {}{view}\n", missing.table, missing.columns.join(", ")))?;
-            }
+            limits(scene, &shown)?;
         }
         Connectors::Lint { paths } => {
             let checked = app::connectors::lint(&scene.global.dir, paths)?;
@@ -99,6 +85,24 @@ pub(super) fn connectors(scene: &Scene<'_>, asked: &Connectors) -> Result<Exit> 
         Connectors::Schema => scene.out.json(&crate::manifest::json_schema()?)?,
     }
     Ok(Exit::Ok)
+}
+
+/// Which streams can be read by id, and what no stream gives.
+fn limits(scene: &Scene<'_>, shown: &app::connectors::Shown) -> Result<()> {
+    let single = shown.streams.iter().filter(|s| s.single).map(|s| s.stream.as_str());
+    let single: Vec<&str> = single.collect();
+    if !single.is_empty() {
+        scene.out.data(&format!("Read by id too (backfill --ids): {}\n\n", single.join(", ")))?;
+    }
+    scene.out.data("Columns that the provider does not give are NULL; a view v_TABLE may know more:\n")?;
+    for missing in &shown.not_given {
+        let view = match missing.in_view.as_slice() {
+            [] => String::new(),
+            known => format!(" (v_{} has {})", missing.table, known.join(", ")),
+        };
+        scene.out.data(&format!("  {}: {}{view}\n", missing.table, missing.columns.join(", ")))?;
+    }
+    Ok(())
 }
 
 pub(super) fn completions(shell: clap_complete::Shell) -> Result<Exit> {

@@ -19,7 +19,11 @@ use arrow::{
     compute::nullif,
 };
 use bytes::Bytes;
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// Said in place of a found value that tells of a person.
 pub(in crate::load) const NOT_SHOWN: &str = "not shown: the provider cleared the person's data";
@@ -28,6 +32,20 @@ const NOTHING: &[u8] = b"{}";
 /// A child row that lost a value is another row than the same one read later: that is written as it is said then. An
 /// involution, computable in SQL (`#`).
 pub(in crate::load) const ERASED_XOR: i64 = 0x5EED_E8A5_0000_0002;
+
+/// By key: when a state was observed, and whether it names a person of the order (else another one).
+pub(in crate::load) type Times = BTreeMap<String, Vec<(i64, bool)>>;
+
+/// A record that was handed to another person is that one's from then on.
+pub(in crate::load) fn until_handed_on(claims: &mut Claims, times: Times) {
+    for (key, states) in times {
+        let last = states.iter().filter(|(_, ours)| *ours).map(|(at, _)| *at).max();
+        let others = states.iter().filter(|(at, ours)| !ours && last.is_some_and(|last| *at > last));
+        if let (Some(from), Some(claim)) = (others.map(|(at, _)| *at).min(), claims.get_mut(&key)) {
+            claim.told_at = claim.told_at.min(from);
+        }
+    }
+}
 
 impl Part {
     /// The stream's main table.
@@ -56,6 +74,30 @@ impl Part {
     /// Adds the keys of those rows of the main table that are a person's of the order.
     pub fn claims(&self, rows: &RecordBatch, found: &mut Claims) -> Result<()> {
         let ids: &StringArray = fold::column(rows, "id")?;
+        self.named(rows, |row, one| {
+            if let Some(one) = one {
+                claim(found, ids.value(row), *one);
+            }
+        })
+    }
+    /// Adds when states of claimed records were observed, and whether they name a person of the order or another one.
+    pub(in crate::load) fn times(
+        &self,
+        rows: &RecordBatch,
+        claims: &Claims,
+        times: &mut Times,
+    ) -> Result<()> {
+        let ids: &StringArray = fold::column(rows, "id")?;
+        let observed: &TimestampMicrosecondArray = fold::column(rows, "observed_at")?;
+        let mut named: HashMap<usize, bool> = HashMap::new();
+        self.named(rows, |row, one| *named.entry(row).or_default() |= one.is_some())?;
+        for (row, ours) in named.into_iter().filter(|(row, _)| claims.contains_key(ids.value(*row))) {
+            times.entry(ids.value(row).to_owned()).or_default().push((observed.value(row), ours));
+        }
+        Ok(())
+    }
+    /// Shows each row that names somebody, as often as it does.
+    fn named(&self, rows: &RecordBatch, mut show: impl FnMut(usize, Option<&Claim>)) -> Result<()> {
         for whose in self.whose.iter().filter(|w| !w.of.is_empty()) {
             let keys: &StringArray = fold::column(rows, &whose.column)?;
             let when = whose.when.as_ref();
@@ -64,8 +106,8 @@ impl Part {
             let when = when.transpose()?;
             for row in (0..rows.num_rows()).filter(|row| keys.is_valid(*row)) {
                 let fits = when.is_none_or(|(c, is)| c.is_valid(row) && c.value(row) == is);
-                if let Some(one) = whose.of.get(keys.value(row)).filter(|_| fits) {
-                    claim(found, ids.value(row), *one);
+                if fits {
+                    show(row, whose.of.get(keys.value(row)));
                 }
             }
         }
@@ -109,7 +151,7 @@ impl Part {
         let erased = Reject { body, message: NOT_SHOWN.to_owned(), ..reject.clone() };
         (erased != *reject).then_some((erased, claim))
     }
-    /// The issue without the value that was found; None: it stays as it is. Only main tables have personal columns that
+    /// The issue without the value that was found, whenever that was; None: it stays as it is. Only main tables have personal columns that
     /// a value may not fit: those of their children are JSON.
     pub(in crate::load) fn issue(
         &self,
@@ -118,8 +160,7 @@ impl Part {
     ) -> Option<(StoredIssue, Claim)> {
         let main = self.main().filter(|main| main.name == issue.entity)?;
         let claim = claims.get(&issue.id)?;
-        let older = issue.first_seen.is_none_or(|at| at.0 < claim.told_at);
-        if !older || !issue.is_value() || !is_personal(main, &issue.column) {
+        if !issue.is_value() || !is_personal(main, &issue.column) {
             return None;
         }
         let erased =

@@ -18,7 +18,7 @@ use crate::{
     error::Result,
     load::{
         Erased, RawRecord,
-        erase::{Claims, Order, Part, Tally, blank, is_personal},
+        erase::{Claims, Order, Part, Tally, Times, blank, is_personal, until_handed_on},
         fold,
     },
     time::Timestamp,
@@ -73,13 +73,26 @@ impl Connection {
             return Ok(claims);
         };
         let columns = part.columns();
+        let name = part.main().map_or("", |main| main.name.as_str());
         for file in &table.history {
-            let name = part.main().map_or("", |main| main.name.as_str());
             let path = self.layout.history(name, &file.file.name);
             let piece = Piece { columns: &columns, rows: Some(vec![file.file.range()]), ..Piece::default() };
             for batch in rows::read(&self.files, &path, piece)? {
                 part.claims(&batch?, &mut claims)?;
             }
+        }
+        if !claims.is_empty() {
+            let mut times = Times::new();
+            let columns: Vec<&str> = columns.iter().copied().chain(["observed_at"]).collect();
+            for file in &table.history {
+                let path = self.layout.history(name, &file.file.name);
+                let piece =
+                    Piece { columns: &columns, rows: Some(vec![file.file.range()]), ..Piece::default() };
+                for batch in rows::read(&self.files, &path, piece)? {
+                    part.times(&batch?, &claims, &mut times)?;
+                }
+            }
+            until_handed_on(&mut claims, times);
         }
         Ok(claims)
     }

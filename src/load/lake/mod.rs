@@ -196,9 +196,8 @@ impl Destination for Lake {
         self.opened()?.change_state(change)
     }
     async fn journal(&mut self, owner: &Owner) -> Result<Vec<Entry>> {
-        let layout = self.layout(owner);
-        let Some((state, _)) = state::load(&self.files, &layout)? else { return Ok(Vec::new()) };
-        journal::read(&self.files, &layout, &state)
+        let found = self.steady(owner, |layout, state| journal::read(&self.files, layout, state))?;
+        Ok(found.unwrap_or_default())
     }
     async fn erasures(&mut self, owner: &Owner) -> Result<Vec<Erasure>> {
         let stored = state::load(&self.files, &self.layout(owner))?;

@@ -4,7 +4,7 @@ use crate::{
     error::Result,
     load::{
         Erased,
-        erase::{Claims, Order, Part, Tally, blank, body_hash},
+        erase::{Claims, Order, Part, Tally, Times, blank, body_hash, until_handed_on},
     },
 };
 
@@ -23,6 +23,11 @@ impl Stored {
         for row in main.iter().flat_map(|table| &table.history) {
             part.claims(row, &mut claims)?;
         }
+        let mut times = Times::new();
+        for row in main.iter().flat_map(|table| &table.history) {
+            part.times(row, &claims, &mut times)?;
+        }
+        until_handed_on(&mut claims, times);
         for entity in &part.entities {
             let Some(table) = self.tables.get_mut(&entity.name) else { continue };
             for row in &mut table.history {

@@ -21,6 +21,7 @@ use crate::{
 use bytes::Bytes;
 use chrono::NaiveDateTime;
 use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, Row, postgres::PgRow};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bodies or quarantined records looked at in one go.
 const AT_ONCE: i64 = 500;
@@ -129,23 +130,44 @@ async fn act(conn: &mut PgConnection, open: &Open, order: &Order) -> Result<Tall
 
 /// Keys of the persons' records, in any of their states.
 async fn claims(conn: &mut PgConnection, open: &Open, part: &Part) -> Result<Claims, Fault> {
-    let mut found = Claims::new();
+    let (mut found, mut last) = (Claims::new(), BTreeMap::new());
     let Some(main) = part.main().filter(|main| open.entities.contains_key(&main.name)) else {
         return Ok(found);
     };
-    for whose in part.whose.iter().filter(|w| !w.of.is_empty()) {
+    let mut asked = BTreeSet::new();
+    for whose in part.whose.iter().filter(|w| !w.of.is_empty() && asked.insert((&w.column, &w.when))) {
         let sql =
             Table::of(main).records_of(&whose.column, whose.when.as_ref().map(|(column, _)| column.as_str()));
-        let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(sql))
+        let rows: Vec<(String, String, NaiveDateTime)> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(open.owner.tenant.as_str())
             .bind(open.owner.connection.as_str())
             .bind(whose.of.keys().map(String::as_str).collect::<Vec<_>>())
             .bind(whose.when.as_ref().map_or("", |(_, is)| is.as_str()))
             .fetch_all(&mut *conn)
             .await?;
-        for (id, person) in rows {
+        for (id, person, at) in rows {
             if let Some(one) = whose.of.get(&person) {
                 claim(&mut found, &id, *one);
+                let newest = last.entry(id).or_insert(at);
+                *newest = at.max(*newest);
+            }
+        }
+    }
+    let columns: BTreeSet<&str> = asked.iter().map(|(column, _)| column.as_str()).collect();
+    if !found.is_empty() {
+        let (keys, times): (Vec<&str>, Vec<NaiveDateTime>) =
+            last.iter().map(|(k, at)| (k.as_str(), *at)).unzip();
+        let rows: Vec<(String, NaiveDateTime)> =
+            sqlx::query_as(AssertSqlSafe(Table::of(main).handed_on(&columns)))
+                .bind(open.owner.tenant.as_str())
+                .bind(open.owner.connection.as_str())
+                .bind(keys)
+                .bind(times)
+                .fetch_all(&mut *conn)
+                .await?;
+        for (id, from) in rows {
+            if let Some(claim) = found.get_mut(&id) {
+                claim.told_at = claim.told_at.min(stamp(from).0);
             }
         }
     }
@@ -171,7 +193,8 @@ async fn blank(
 ) -> Result<(), Fault> {
     for (layer, schema) in [(Layer::History, "history"), (Layer::Current, "billing")] {
         let stored: Vec<String> = sqlx::query_scalar(
-            "select column_name::text from information_schema.columns where table_schema = $1 and table_name = $2",
+            "select column_name::text from information_schema.columns where table_schema = $1 and table_name = $2 \
+             and is_generated = 'NEVER' and is_nullable = 'YES'",
         )
         .bind(schema)
         .bind(&entity.name)

@@ -10,6 +10,7 @@ use crate::{
     id::Owner,
     load::{Layer, erase::ERASED_XOR},
 };
+use std::collections::BTreeSet;
 
 /// A name as SQL writes it.
 pub(super) fn quoted(name: &str) -> String {
@@ -230,16 +231,28 @@ impl<'a> Table<'a> {
         )
     }
 
-    /// `$1` tenant, `$2` connection, `$3` persons, `$4` what stands in `when` -> (id, person) of every record that names
-    /// one of them in `column`, in any of its states.
+    /// `$1` tenant, `$2` connection, `$3` persons, `$4` what stands in `when` -> (id, person, last observed) of every
+    /// record that names one of them in `column`, in any of its states.
     pub(super) fn records_of(&self, column: &str, when: Option<&str>) -> String {
         let column = quoted(column);
         let when =
             when.map_or_else(|| "$4::text is not null".to_owned(), |when| format!("{} = $4", quoted(when)));
         format!(
-            "select distinct \"id\", {column} from {} \
-             where tenant_id = $1 and connection_id = $2 and {column} = any($3) and {when}",
+            "select \"id\", {column}, max(observed_at) from {} \
+             where tenant_id = $1 and connection_id = $2 and {column} = any($3) and {when} group by 1, 2",
             self.history
+        )
+    }
+    /// `$1` tenant, `$2` connection, `$3` keys, `$4` when each last named a person -> (id, observed) of the first later
+    /// state that names another in one of `columns`.
+    pub(super) fn handed_on(&self, columns: &BTreeSet<&str>) -> String {
+        let named: Vec<String> = columns.iter().map(|c| format!("h.{} is not null", quoted(c))).collect();
+        format!(
+            "select h.\"id\", min(h.observed_at) from {} h \
+             join unnest($3::text[], $4::timestamp[]) as k(key, last) on h.\"id\" = k.key and h.observed_at > k.last \
+             where h.tenant_id = $1 and h.connection_id = $2 and ({}) group by 1",
+            self.history,
+            named.join(" or ")
         )
     }
     /// `$1` tenant, `$2` connection, `$3` keys of records, `$4` since when nothing older may stay, `$5` whose they are
