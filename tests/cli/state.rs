@@ -239,7 +239,7 @@ fn after_a_reset_of_everything_is_undone_status_says_again_that_rows_are_old() {
 fn an_undone_reset_revives_no_sweep_for_what_it_saw_may_be_gone() {
     let site = Served::company(60);
     let stage = synced(&site);
-    stage.run(&["sweep", "acme", "--stream", "invoices", "--max-requests", "3"]).expect(7);
+    stage.run(&["sweep", "acme", "--stream", "invoices", "--max-requests", "2"]).expect(7);
     let asides = |state: &Value| state["checkpoints"]["invoices"]["asides"].as_array().map_or(0, Vec::len);
     assert_eq!(asides(&exported(&stage)), 1);
     stage.run(&["state", "reset", "acme", "invoices", "--yes"]).expect(0);
