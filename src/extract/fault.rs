@@ -40,6 +40,13 @@ impl Fault {
             None => fault,
         }
     }
+    /// Half an answer, or a page for people in its place.
+    pub(super) fn garbled(what: &str, url: &str, reason: impl ToString) -> Self {
+        Self::new(Kind::Drift, what).with("url", url).with("reason", reason).hint(
+            "open the URL in a browser: a maintenance or login page passes by itself; else compare it with what the \
+             connector reads there",
+        )
+    }
     pub(super) fn with(mut self, key: &'static str, value: impl ToString) -> Self {
         self.context.push((key, value.to_string()));
         self

@@ -6,6 +6,7 @@ use super::{
     budget::{Budget, Leave},
     fault::Fault,
     fetch,
+    flight::{Flight, Probe, Reach, Whose, turn},
     lane::{Lane, Pick, Turn, pick},
     mates, offer,
     request::{self, Account},
@@ -19,6 +20,7 @@ use crate::{
     time::Timestamp,
     wire::Response,
 };
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -41,35 +43,6 @@ pub struct Machine {
     sent: u64,
     retries: u64,
     stopped: bool,
-}
-
-#[derive(Debug)]
-struct Probe {
-    url: String,
-    turn: Turn,
-    passed: bool,
-}
-
-#[derive(Debug)]
-struct Flight {
-    whose: Whose,
-    asked_at: Timestamp,
-    sent: Duration,
-    /// For messages.
-    place: String,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Whose {
-    Probe,
-    Walk { lane: usize, walk: usize },
-}
-
-/// How far a failure reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    Stream,
-    Connection,
 }
 
 impl Machine {
@@ -255,8 +228,16 @@ impl Machine {
 
     fn answered(&mut self, flight: &Flight, response: Response, now: Timestamp, at: Duration) {
         let Whose::Walk { lane, walk } = flight.whose else {
+            let told = serde_json::from_slice(&response.body);
+            if let Err(error) = &told
+                && self.lanes.iter().any(|lane| lane.stream.requires.is_some())
+            {
+                let fault = Fault::garbled("the probe's answer is not JSON", &flight.place, error);
+                let verdict = self.probe.turn.strikes.bad_page(fault, &self.options.limits, &mut self.rng);
+                return self.follow(flight.whose, Some(verdict), Reach::Connection, at);
+            }
             self.budget.succeeded(at);
-            return self.begin(flight.asked_at, &response, now);
+            return self.begin(flight.asked_at, &response, told.ok().as_ref(), now);
         };
         let Some(found) = self.lanes.get_mut(lane) else { return };
         match decode::page(response.body, &found.envelope, flight.asked_at) {
@@ -268,10 +249,8 @@ impl Machine {
                 }
             }
             Err(error) => {
-                let fault = Fault::new(Kind::Drift, "the answer is not a page of records")
-                    .with("url", &flight.place)
-                    .with("reason", self.account.redact(&error.to_string()))
-                    .hint("open the URL in a browser: a maintenance or login page passes by itself; else compare the connector's `records`");
+                let reason = self.account.redact(&error.to_string());
+                let fault = Fault::garbled("the answer is not a page of records", &flight.place, &reason);
                 let Self { options, rng, .. } = self;
                 let verdict = found.turn(walk).map(|turn| turn.strikes.bad_page(fault, &options.limits, rng));
                 self.follow(flight.whose, verdict, Reach::Stream, at);
@@ -280,11 +259,11 @@ impl Machine {
     }
 
     /// The probe passed: fixes the anchor, from which every stream's signpost follows, and plans every stream.
-    fn begin(&mut self, asked_at: Timestamp, response: &Response, now: Timestamp) {
+    fn begin(&mut self, asked_at: Timestamp, response: &Response, told: Option<&Value>, now: Timestamp) {
         self.probe.passed = true;
         self.probe.turn = Turn::over();
         let anchor = retry::date(&response.headers).unwrap_or(now).min(now).min(asked_at);
-        self.offer(serde_json::from_slice(&response.body).ok().as_ref());
+        self.offer(told);
         let Self { lanes, options, .. } = self;
         let open = |(i, lane): (usize, &mut Lane)| (i, lane.open(options, anchor, now));
         let opened: Vec<_> = lanes.iter_mut().enumerate().filter(|(_, l)| !l.ended).map(open).collect();
@@ -299,7 +278,7 @@ impl Machine {
     }
 
     /// Passes over the streams that the account does not have, by what the probe answered.
-    fn offer(&mut self, answer: Option<&serde_json::Value>) {
+    fn offer(&mut self, answer: Option<&Value>) {
         for lane in 0..self.lanes.len() {
             let Some(found) = self.lanes.get(lane).filter(|l| !l.ended && !l.tells) else { continue };
             match offer::refusal(found.stream.requires.as_ref(), answer) {
@@ -388,12 +367,5 @@ impl Machine {
             .hint("run again: it continues where this run stopped");
         self.fail_all(&fault);
         self.out.pop_front().unwrap_or(Step::Done)
-    }
-}
-
-fn turn<'a>(probe: &'a mut Probe, lanes: &'a mut [Lane], whose: Whose) -> Option<&'a mut Turn> {
-    match whose {
-        Whose::Probe => Some(&mut probe.turn),
-        Whose::Walk { lane, walk } => lanes.get_mut(lane)?.turn(walk),
     }
 }

@@ -7,6 +7,7 @@ mod budget;
 mod chain;
 mod fault;
 mod fetch;
+mod flight;
 mod lane;
 mod machine;
 mod mates;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use tidegate::{
     checkpoint::{Checkpoint, Phase},
     decode::Told,
-    error::Kind,
+    error::{Error, Kind},
     extract::{Machine, Options},
     manifest::{Deletes, Requires, Stream, Template},
     wire::Request,
@@ -194,10 +194,21 @@ fn a_stream_that_was_named_and_is_not_there_is_an_error_that_says_so() {
 
 #[test]
 fn a_probe_that_does_not_say_what_the_account_has_is_drift_and_not_a_guess() {
-    for body in ["{}", r#"{"kinds":[]}"#, r#"{"kinds":[{"name":2}]}"#, "[]", "<html>"] {
+    for body in ["{}", r#"{"kinds":[]}"#, r#"{"kinds":[{"name":2}]}"#, "[]"] {
         let body: &'static str = body;
         let world = offered(false, body);
         assert_eq!(world.failure(), ("a", Kind::Drift), "{body}");
         assert!(world.failed[0].1.to_string().contains("/kinds/0/name"));
     }
+}
+
+#[test]
+fn a_probe_that_is_answered_with_a_page_for_people_is_asked_again_before_it_is_drift() {
+    let world = offered(false, "<html>");
+    assert!(!world.failed.is_empty());
+    let told =
+        |e: &Error| e.kind() == Kind::Drift && e.to_string().contains("the probe's answer is not JSON");
+    assert!(world.failed.iter().all(|(_, e)| told(e)), "{:?}", world.failed);
+    let probes = world.seen.iter().filter(|s| s.request.url.ends_with("/probe")).count();
+    assert!(probes > 2, "asked {probes} times");
 }

@@ -127,3 +127,18 @@ fn a_mistake_in_a_connector_is_answered_with_line_and_nearest_word() {
         says(&text, &[&format!("connectors/billsby/connector.yaml:{line}"), expected]);
     }
 }
+
+/// The first answer tells which streams the account has: half of it tells nothing.
+#[test]
+fn a_probe_whose_answer_is_cut_short_is_asked_again() {
+    let site = Served::company(3);
+    let stage = Stage::simulated(&site.chargebee());
+    site.hook(|number, _| (number == 1).then(|| reply(200, r#"{"configurations":[{"#)));
+    let summary = stage.run(&["sync", "-o", "json"]).expect(0).json();
+    let streams = summary["streams"].as_array().unwrap();
+    assert!(streams.iter().all(|s| s["error"].is_null()), "{summary}");
+    assert!(
+        streams.iter().any(|s| s["stream"] == "item_prices" && s["read"].as_u64() > Some(0)),
+        "{summary}"
+    );
+}
