@@ -49,6 +49,12 @@ fn every_command_has_help_with_an_example_of_itself() {
         if sub.get_subcommands().next().is_none() {
             assert!(help.contains(&format!("  {path}")), "{path} shows no example of itself:\n{help}");
         }
+        // The width of the terminal breaks lines; one broken here would be broken twice.
+        let after = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for paragraph in after.split("\n\n") {
+            let prose = paragraph.lines().filter(|l| !l.starts_with("  ") && *l != "Examples:").count();
+            assert!(prose <= 1, "{path} breaks its own lines:\n{paragraph}");
+        }
         for argument in sub.get_arguments() {
             assert!(argument.get_help().is_some(), "{path} {} is not explained", argument.get_id());
         }

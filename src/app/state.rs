@@ -124,16 +124,25 @@ pub struct Set {
     pub entry: i64,
 }
 
-/// Moves the watermark of one stream: back, so that what changed since then is read again; with `skip` also forward,
-/// so that it is not read at all. `to` is a date in the connection's zone or a time with its zone. A window that is
-/// open begins anew. The walk over events of deletes goes back with it, and never forward.
-/// Fails `Invalid` for a stream without a watermark, a time in the future, and a time ahead without `skip`.
-pub async fn set(project: &Project, pipeline: &Pipeline, stream: &str, to: &str, skip: bool) -> Result<Set> {
-    let now = SystemClock.now();
-    let to = schedule::moment(pipeline.time_zone, to).ok_or_else(|| {
-        Error::new(Kind::Invalid, format!("`{to}` is not a time"))
+/// A date in the connection's zone, or a time with its zone.
+pub fn moment(pipeline: &Pipeline, text: &str) -> Result<Timestamp> {
+    schedule::moment(pipeline.time_zone, text).ok_or_else(|| {
+        Error::new(Kind::Invalid, format!("`{text}` is not a time"))
             .hint("for example --watermark 2026-01-01, or --watermark 2026-01-01T00:00:00Z")
-    })?;
+    })
+}
+
+/// Moves the watermark of one stream: back, so that what changed since then is read again; with `skip` also forward,
+/// so that it is not read at all. A window that is open begins anew. The walk over events of deletes goes back with it, and never forward.
+/// Fails `Invalid` for a stream without a watermark, a time in the future, and a time ahead without `skip`.
+pub async fn set(
+    project: &Project,
+    pipeline: &Pipeline,
+    stream: &str,
+    to: Timestamp,
+    skip: bool,
+) -> Result<Set> {
+    let now = SystemClock.now();
     let connector = project.connector(pipeline)?;
     let mut store = project.store(pipeline).await?;
     let opened = store.open(&pipeline.owner, &project.entities(pipeline)?).await?;

@@ -100,6 +100,9 @@ fn a_wrong_word_is_answered_with_right_ones() {
     };
     refused(&["report", "aging", "--as-of", "30.06.2026"], "YYYY-MM-DD");
     refused(&["backfill", "acme", "--stream", "invoices", "--from", "yesterday"], "YYYY-MM-DD");
+    let set = ["state", "set", "acme", "--stream", "invoices", "--watermark", "yesterday"];
+    refused(&set, "`yesterday` is not a time");
+    refused(&["state", "reset", "acme", "invoices"], "stream `invoices` of `acme` has no checkpoint");
     refused(&["simulate", "--chaos", "foo"], "known here: no_updated_at");
     refused(&["export", "acme", "--out", "x", "--format", "table"], "parquet");
     refused(&["schema", "--out", "x.xlsx"], ".json, .csv or .parquet");

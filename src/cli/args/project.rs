@@ -88,9 +88,9 @@ pub struct Status {
   tidegate compact acme
   tidegate compact acme -o json
 
-A lake gets a few files with every sync: their rows are merged into files of about 128 MB. What queries, exports and
-rebuilds see stays the same. A program that reads files of `history` or `raw` by itself may miss one meanwhile, and
-reads again. In Postgres the tables are vacuumed and analyzed instead. With `raw: { keep: 90d }` in the pipeline file,
+A lake gets a few files with every sync: their rows are merged into files of about 128 MB. What queries, exports and \
+rebuilds see stays the same. A program that reads files of `history` or `raw` by itself may miss one meanwhile, and \
+reads again. In Postgres the tables are vacuumed and analyzed instead. With `raw: { keep: 90d }` in the pipeline file, \
 bodies that are old enough go too. `tidegate status` says when it is worth its while.")]
 pub struct Compact {
     /// Which pipelines [default: all]

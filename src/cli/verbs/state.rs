@@ -22,6 +22,9 @@ pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
         }
         State::Reset { pipeline, streams, yes, .. } => {
             let pipeline = project.pipeline(pipeline)?;
+            for stream in streams {
+                app::state::show(&project, &pipeline, stream).await?;
+            }
             let what = if streams.is_empty() { "all streams".to_owned() } else { streams.join(", ") };
             confirmed(
                 *yes,
@@ -33,20 +36,7 @@ pub(super) async fn state(scene: &Scene<'_>, asked: &State) -> Result<Exit> {
             way_back(scene, &pipeline, entry);
         }
         State::Set { pipeline, stream, watermark, skip, yes } => {
-            let pipeline = project.pipeline(pipeline)?;
-            confirmed(*yes, &format!("Move the watermark of {stream} of {}?", pipeline.name))?;
-            let set = app::state::set(&project, &pipeline, stream, watermark, *skip).await?;
-            let what = if set.skipped {
-                "changes between the two are never read"
-            } else {
-                "changes since then are read again"
-            };
-            let said = format!(
-                "{}: {} -> {}; {what}\nnext: tidegate sync {}",
-                set.stream, set.from, set.to, pipeline.name
-            );
-            told(scene, &serde_json::json!(set), &said)?;
-            way_back(scene, &pipeline, Some(set.entry));
+            set(scene, &project, (pipeline, stream, watermark), *skip, *yes).await?;
         }
         State::Export { pipeline, out } => exported(scene, &project, pipeline, out.as_deref()).await?,
         State::Import { pipeline, file, yes } => {
@@ -88,6 +78,30 @@ fn way_back(scene: &Scene<'_>, pipeline: &Pipeline, entry: Option<i64>) {
     if let (Some(entry), Output::Text) = (entry, scene.out.output) {
         scene.out.note(&format!("to take it back: tidegate state undo {} --entry {entry}", pipeline.name));
     }
+}
+
+async fn set(
+    scene: &Scene<'_>,
+    project: &Project,
+    (pipeline, stream, watermark): (&str, &str, &str),
+    skip: bool,
+    yes: bool,
+) -> Result<()> {
+    let pipeline = project.pipeline(pipeline)?;
+    let to = app::state::moment(&pipeline, watermark)?;
+    app::state::show(project, &pipeline, stream).await?;
+    confirmed(yes, &format!("Move the watermark of {stream} of {}?", pipeline.name))?;
+    let set = app::state::set(project, &pipeline, stream, to, skip).await?;
+    let what = if set.skipped {
+        "changes between the two are never read"
+    } else {
+        "changes since then are read again"
+    };
+    let said =
+        format!("{}: {} -> {}; {what}\nnext: tidegate sync {}", set.stream, set.from, set.to, pipeline.name);
+    told(scene, &serde_json::json!(set), &said)?;
+    way_back(scene, &pipeline, Some(set.entry));
+    Ok(())
 }
 
 async fn exported(scene: &Scene<'_>, project: &Project, pipeline: &str, out: Option<&Path>) -> Result<()> {
