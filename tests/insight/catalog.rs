@@ -303,3 +303,22 @@ async fn an_addon_that_is_charged_once_leaves_mrr_whatever_period_its_line_has()
     lake.reopen(&models).await;
     assert_ne!(lake.rows(&sql).await, expected, "the rule is not seen");
 }
+
+#[tokio::test]
+async fn an_id_of_both_a_plan_and_an_addon_says_nothing_of_either() {
+    let mut company = Company::at("acme", &sized(2, 20), ZONE, ONE);
+    let plan = company.table("plans")[0]["id"].clone();
+    let mut twin = company.table("addons")[0].clone();
+    twin.insert("id".into(), plan.clone());
+    company.table("addons").push(twin);
+    let mut lake = Files::write(&[company]).await;
+    let sql = "select price_id, item_kind, line_kind, interval_unit, interval_count, pricing_model from price_facts \
+               where is_ambiguous";
+    let expected = [format!("{plan}|-|-|-|-|-")];
+    assert_eq!(lake.rows(sql).await, expected);
+    let mut models = model::all().unwrap();
+    let facts = models.iter_mut().find(|m| m.name == "price_facts").unwrap();
+    facts.sql = facts.sql.replace("when not is_ambiguous then line_kind", "when true then line_kind");
+    lake.reopen(&models).await;
+    assert_ne!(lake.rows(sql).await, expected, "the rule is not seen");
+}
